@@ -1,0 +1,1 @@
+"""Entry points of the MLflow Project, one module each: parse the parameters, call tfbs."""

@@ -1,0 +1,295 @@
+"""The main job: read -> split -> train -> evaluate -> explain -> log -> register, as one tracked run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import expit
+
+from . import architectures, attribution, datasets, evaluation, plots, registry, sequences, splits, tracking, training
+from .attribution import Attribution
+from .datasets import Dataset
+from .evaluation import Estimate
+from .registry import Candidate, Standing
+from .report import Summary
+from .settings import Job, Settings
+from .splits import Split
+from .tracking import Run
+from .training import Trained
+
+if TYPE_CHECKING:
+    import keras
+    from matplotlib.figure import Figure
+
+LOGOS = 6
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained network, its logits on the validation and test parts, and whether it learned anything."""
+
+    trained: Trained
+    logit_model: keras.Model
+    validation: np.ndarray
+    test: np.ndarray
+
+    @property
+    def learned(self) -> bool:
+        """False when the logits are constant; see :func:`tfbs.evaluation.trained`."""
+        return evaluation.trained(self.validation)
+
+
+@dataclass(frozen=True)
+class Explained:
+    """DeepSHAP of the explained test sequences, and the mutagenesis map of the most confident positive.
+
+    Attributes
+    ----------
+    rows : ndarray of int, shape (n,)
+        Rows of the test part.
+    attribution : Attribution
+        One entry per row.
+    top : ndarray of int
+        Positions in `rows` of the most confident positives, best first.
+    ism : ndarray of float32, shape (L, 4)
+        In-silico mutagenesis of the first of `top`.
+    motif_share : float or None
+        Share of attribution inside the planted motif, where the truth is known.
+    """
+
+    rows: np.ndarray
+    attribution: Attribution
+    top: np.ndarray
+    ism: np.ndarray
+    motif_share: float | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished run leaves: where it is logged, its summary, and its version (None if not registered)."""
+
+    run_id: str
+    experiment_id: str
+    summary: Summary
+    version: int | None
+
+
+def run(job: Job) -> Result:
+    """Do the whole job as one run.
+
+    Parameters
+    ----------
+    job : Job
+        What to do.
+
+    Returns
+    -------
+    Result
+        After everything is logged.
+
+    Raises
+    ------
+    TfbsError
+        One sentence; the run has then ended as FAILED and shows it.
+    """
+    settings = job.settings
+    with tracking.run(f"{settings.arch}-s{settings.seed}") as opened:
+        opened.params(job.params)
+        opened.tags({"arch": settings.arch, **tracking.git_state()})
+        split = _prepare(opened, job)
+        fitted = _fit(opened, job, split)
+        estimates = _evaluate(opened, split, fitted, settings.seed)
+        explained = _explain(opened, settings, split, fitted)
+        version, standing = _register(job, split, fitted)
+        sentences = (
+            _verdict(job, estimates, fitted),
+            *_cautions(_shortcuts(opened, split), estimates["auroc"], explained),
+            _standing(settings, version, standing),
+        )
+        title = f"{settings.arch}, seed {settings.seed}, on {split.train.name}"
+        summary = Summary(title, sentences, estimates, _facts(split, fitted, explained))
+        opened.tags({"verdict": "trained" if fitted.learned else "did not train", "version": version or "none"})
+        opened.describe(summary.markdown())
+        _present(opened, split, fitted, explained, summary)
+    return Result(opened.run_id, opened.experiment_id, summary, version)
+
+
+def _prepare(opened: Run, job: Job) -> Split:
+    """Read and split the data, and log what they are."""
+    data = datasets.load(job.source, job.simulation)
+    split = splits.random_split(data, job.full_recipe)
+    tracking.log_parts(opened, split)
+    return split
+
+
+def _fit(opened: Run, job: Job, split: Split) -> Fitted:
+    """Train, and predict the parts that training did not see."""
+    recipe, settings = job.full_recipe, job.settings
+    threads = training.configure(recipe.batch_size * split.train.length, settings.deterministic)
+    opened.params({"threads": threads})
+    trained = training.train(settings.arch, recipe, (split.train, split.validation), settings.seed, opened.epoch)
+    opened.metrics({"train/seconds": trained.seconds, "train/parameters": trained.model.count_params()})
+    model = architectures.logit_model(trained.model)
+    validation, test = (training.predict_logits(model, part.codes) for part in (split.validation, split.test))
+    return Fitted(trained, model, validation, test)
+
+
+def _evaluate(opened: Run, split: Split, fitted: Fitted, seed: int) -> dict[str, Estimate]:
+    """Measure the network on the test part; log metrics, curves and predictions."""
+    estimates = evaluation.evaluate(split.test.labels, fitted.test, seed)
+    opened.estimates("test", estimates)
+    tracking.log_curves(opened, split.test.labels, fitted.test)
+    parts = {"validation": (split.validation, fitted.validation), "test": (split.test, fitted.test)}
+    tracking.log_predictions(opened, parts)
+    return estimates
+
+
+def _shortcuts(opened: Run, split: Split) -> dict[str, float]:
+    """Measure what the test part gives away without a network."""
+    labels = split.test.labels
+    found = {
+        "duplicate_share": splits.duplicate_share(split.train, split.test),
+        "gc_auroc": evaluation.auroc(labels, splits.gc_scores(split.train, split.test)).value,
+        "kmer_auroc": evaluation.auroc(labels, splits.kmer_scores(split.train, split.test)).value,
+    }
+    opened.metrics({f"data/{name}": value for name, value in found.items()})
+    return found
+
+
+def _explain(opened: Run, settings: Settings, split: Split, fitted: Fitted) -> Explained:
+    """Explain test sequences; log the additivity error before insisting on it."""
+    test = split.test
+    rows = np.arange(len(test))
+    if len(rows) > settings.n_explained:
+        rows = np.sort(np.random.RandomState(settings.seed).choice(rows, settings.n_explained, replace=False))
+    codes, labels, starts = test.codes[rows], test.labels[rows], test.starts[rows]
+    x = sequences.one_hot(codes)
+    result = attribution.deep_shap(fitted.logit_model, x, _references(settings, split, codes))
+    metrics = {"shap/additivity_max": result.additivity_error}
+    share = None
+    if test.motif:
+        share = metrics["shap/motif_share"] = attribution.motif_share(result.contributions, starts, len(test.motif))
+    opened.metrics(metrics)
+    attribution.check_additivity(result)
+    opened.curve("shap_position", np.abs(result.contributions[labels == 1]).mean(0))
+    positives = np.flatnonzero(labels == 1)
+    top = positives[np.argsort(-result.logits[positives], kind="stable")][:LOGOS]
+    return Explained(rows, result, top, attribution.ism(fitted.logit_model, x[top[:1]])[0], share)
+
+
+def _references(settings: Settings, split: Split, codes: np.ndarray) -> np.ndarray:
+    if settings.references == "shuffles":
+        return attribution.shuffle_references(codes, settings.n_references, settings.seed)
+    train = split.train
+    return attribution.negative_references(train.codes, train.labels, settings.n_references, settings.seed)
+
+
+def _register(job: Job, split: Split, fitted: Fitted) -> tuple[int | None, Standing | None]:
+    """Register the network if it learned something, and recompute the champion."""
+    settings, validation = job.settings, split.validation
+    if not (fitted.learned and settings.register):
+        return None, None
+    scores = evaluation.evaluate(validation.labels, fitted.validation, settings.seed)
+    train = split.train
+    references = attribution.negative_references(train.codes, train.labels, settings.n_references, settings.seed)
+    tags = {
+        "arch": settings.arch,
+        "seed": str(settings.seed),
+        "dataset": train.name,
+        "data_digest": split.data_digest,
+        "split_digest": split.digest,
+    }
+    candidate = Candidate(fitted.logit_model, references, scores["auprc"].value, scores["brier"].value, tags)
+    version = registry.register(candidate, settings.registered_model)
+    return version, registry.crown(version, settings.registered_model)
+
+
+def _verdict(job: Job, estimates: Mapping[str, Estimate], fitted: Fitted) -> str:
+    if not fitted.learned:
+        return (
+            f"This network did not train: its logits on the validation part are constant (standard deviation "
+            f"{np.std(fitted.validation):.1g}), so it says the same of every sequence and is not registered; try "
+            f"seed={job.settings.seed + 1}."
+        )
+    area = estimates["auroc"]
+    return f"Trained in {fitted.trained.seconds:.1f} s; test AUROC {area}."
+
+
+def _cautions(shortcuts: Mapping[str, float], area: Estimate, explained: Explained) -> list[str]:
+    """Say what one must know to trust the figures."""
+    shortcut = max(shortcuts["gc_auroc"], shortcuts["kmer_auroc"])
+    found = [
+        f"Without a network, GC content reaches AUROC {shortcuts['gc_auroc']:.4f} and a logistic regression on "
+        f"{splits.KMER}-mer counts {shortcuts['kmer_auroc']:.4f}"
+        + ("; the network does not beat that." if area.value <= shortcut else ".")
+    ]
+    if shortcuts["duplicate_share"]:
+        found.append(f"{shortcuts['duplicate_share']:.1%} of the test sequences stand in the training part too.")
+    if explained.attribution.additivity_error > attribution.ADDITIVITY_WARN:
+        found.append(
+            f"The contributions add up to the logit only within {explained.attribution.additivity_error:.1e}."
+        )
+    return found
+
+
+def _standing(settings: Settings, version: int | None, standing: Standing | None) -> str:
+    if standing is None:
+        return "Not registered."
+    champion = "and champion" if standing.version == version else f"; champion is version {standing.version}"
+    return f"Registered as version {version} of {settings.registered_model} {champion} ({standing.reason})."
+
+
+def _facts(split: Split, fitted: Fitted, explained: Explained) -> dict[str, str]:
+    """What stands in the description's second table."""
+    facts = {
+        f"{name} sequences": f"{len(part):,} ({int(part.labels.sum()):,} positives) x {part.length} bp"
+        for name, part in (("training", split.train), ("validation", split.validation), ("test", split.test))
+    }
+    if explained.motif_share is not None:
+        facts["attribution inside the planted motif"] = f"{explained.motif_share:.2f}"
+    return facts | {
+        "additivity error (relative)": f"{explained.attribution.additivity_error:.1e}",
+        "network parameters": f"{fitted.trained.model.count_params():,}",
+        "data digest (SHA-256)": split.data_digest[:16],
+        "split digest (SHA-256)": split.digest[:16],
+    }
+
+
+def _present(opened: Run, split: Split, fitted: Fitted, explained: Explained, summary: Summary) -> None:
+    """Draw every figure, and log figures, report, attributions and network together."""
+    with opened.artifacts() as folder:
+        (folder / "plots").mkdir()
+        figures = {}
+        for name, figure in _figures(split.test, fitted, explained, summary.estimates):
+            figures[name] = folder / "plots" / f"{name}.png"
+            plots.save(figure, figures[name])
+        (folder / "report.html").write_text(summary.page(figures), encoding="utf-8")
+        result = explained.attribution
+        np.savez_compressed(
+            folder / "attributions.npz",
+            ids=np.array([split.test.ids[row] for row in explained.rows]),
+            labels=split.test.labels[explained.rows],
+            **asdict(result),
+        )
+        (folder / "network").mkdir()
+        fitted.trained.model.save(folder / "network" / f"{fitted.trained.model.name}.keras")
+
+
+def _figures(test: Dataset, fitted: Fitted, explained: Explained, estimates: Mapping[str, Estimate]) -> Iterator[tuple[str, Figure]]:
+    """Yield (name, figure) in the order of the report."""
+    labels, result, width = test.labels, explained.attribution, len(test.motif)
+    rows = explained.rows[explained.top]
+    contributions = sequences.one_hot(test.codes[rows]) * result.contributions[explained.top, :, None]
+    titles = [f"{test.ids[row]}, probability {expit(fitted.test[row]):.3f}" for row in rows]
+    yield "loss", plots.loss(fitted.trained.history)
+    yield "roc", plots.roc(labels, fitted.test, estimates["auroc"])
+    yield "pr", plots.precision_recall(labels, fitted.test, estimates["auprc"])
+    yield "calibration", plots.calibration(labels, expit(fitted.test), estimates)
+    yield "shap_logos", plots.logos(contributions, titles, test.starts[rows], width)
+    yield "shap_position", plots.position_profile(np.abs(result.contributions[labels[explained.rows] == 1]).mean(0))
+    first = rows[0]
+    sequence = sequences.decode(test.codes[first : first + 1])[0]
+    yield "ism", plots.ism_map(explained.ism, sequence, titles[0], int(test.starts[first]), width)

@@ -1,0 +1,119 @@
+"""One summary of a run, told three ways: the description in the UI, the terminal, and a self-contained web page."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .evaluation import Estimate
+
+LABELS = {
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+    "accuracy": "Accuracy at 0.5",
+    "brier": "Brier score",
+    "ece": "Calibration error (ECE)",
+    "recall_at_fdr10": "Recall at 10 % FDR",
+    "auroc_thresholded": "AUROC of 0/1 decisions",
+    "auprc_thresholded": "AUPRC of 0/1 decisions",
+}
+CAPTIONS = {
+    "loss": "Learning curves",
+    "roc": "ROC curve, test part",
+    "pr": "Precision-recall curve, test part",
+    "calibration": "Calibration, test part",
+    "shap_logos": "DeepSHAP contributions of the most confident positives",
+    "shap_position": "Mean |contribution| by position",
+    "ism": "In-silico mutagenesis of the most confident positive",
+}
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}"
+    "table{border-collapse:collapse}td,th{padding:.2rem .9rem .2rem 0;text-align:left;border-bottom:1px solid #ddd}"
+    "img{max-width:100%}figure{margin:2rem 0}figcaption{font-weight:600}"
+)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a person should read first.
+
+    Attributes
+    ----------
+    title : str
+        Architecture, seed and data set.
+    sentences : tuple of str
+        The verdict first, then whatever must be known to trust the figures.
+    estimates : dict of str to Estimate
+        Metrics of the test part.
+    facts : dict of str to str
+        Data, digests, durations.
+    """
+
+    title: str
+    sentences: tuple[str, ...]
+    estimates: Mapping[str, Estimate]
+    facts: Mapping[str, str]
+
+    @property
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Label, value and 95 % interval of each metric."""
+        return [
+            (LABELS[name], f"{e.value:.4f}", f"{e.lo:.4f} to {e.hi:.4f}")
+            for name, e in self.estimates.items()
+            if name in LABELS
+        ]
+
+    @property
+    def n(self) -> int:
+        """Sequences of the test part."""
+        return next(iter(self.estimates.values())).n
+
+    def markdown(self) -> str:
+        """The run's description."""
+        lines = [f"### {self.title}", "", *(f"{sentence}\n" for sentence in self.sentences)]
+        lines += [f"| test part, n = {self.n:,} | value | 95 % interval |", "|---|---|---|"]
+        lines += [f"| {label} | {value} | {interval} |" for label, value, interval in self.rows]
+        lines += ["", "| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in self.facts.items())]
+        return "\n".join(lines)
+
+    def text(self) -> str:
+        """The end of the terminal output."""
+        width = max(len(label) for label, _, _ in self.rows)
+        lines = [self.title, *self.sentences, "", f"Test part, n = {self.n:,}, with 95 % intervals"]
+        lines += [f"  {label:<{width}}  {value}  ({interval})" for label, value, interval in self.rows]
+        return "\n".join(lines)
+
+    def page(self, figures: Mapping[str, Path]) -> str:
+        """A web page with every figure inside it.
+
+        Parameters
+        ----------
+        figures : mapping of str to Path
+            PNG files by the keys of :data:`CAPTIONS`.
+
+        Returns
+        -------
+        str
+            HTML that needs no other file.
+        """
+        rows = "".join(f"<tr><td>{label}<td>{value}<td>{interval}" for label, value, interval in self.rows)
+        facts = "".join(f"<tr><td>{html.escape(k)}<td>{html.escape(v)}" for k, v in self.facts.items())
+        images = "".join(_figure(CAPTIONS[name], path) for name, path in figures.items())
+        title = html.escape(self.title)
+        return (
+            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+            f"<h1>{title}</h1>"
+            + "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self.sentences)
+            + f"<table><tr><th>Test part, n = {self.n:,}<th>Value<th>95 % interval{rows}</table>"
+            + f"{images}<h2>Facts</h2><table>{facts}</table></html>"
+        )
+
+
+def _figure(caption: str, path: Path) -> str:
+    data = base64.b64encode(path.read_bytes()).decode()
+    return (
+        f'<figure><figcaption>{caption}</figcaption><img alt="{caption}" src="data:image/png;base64,{data}"></figure>'
+    )

@@ -1,0 +1,91 @@
+"""What the user can ask of the main job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from . import architectures
+from .architectures import Recipe
+from .datasets import Source
+from .errors import ParameterError
+from .simulation import Simulation
+
+MODEL = "tfbs"
+REFERENCES = ("negatives", "shuffles")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run does beside reading data and following a recipe.
+
+    Attributes
+    ----------
+    arch : str
+        Architecture.
+    seed : int
+        Seed of weights, dropout, order of sequences, references and bootstrap.
+    register : bool
+        Register the network as a version and recompute the champion.
+    registered_model : str
+        Name of the registered model.
+    references : str
+        What DeepSHAP compares with: ``negatives`` of the training part, or dinucleotide ``shuffles`` of each sequence.
+    n_references : int
+        References per sequence.
+    n_explained : int
+        Test sequences to explain; all if there are no more.
+    deterministic : bool
+        Same seed, same machine: same metrics to the last digit.
+    """
+
+    arch: str = "baseline"
+    seed: int = 0
+    register: bool = True
+    registered_model: str = MODEL
+    references: str = "negatives"
+    n_references: int = 20
+    n_explained: int = 500
+    deterministic: bool = True
+
+    def __post_init__(self):
+        architectures.get(self.arch)
+        checks = {
+            "seed": (0 <= self.seed < 2**32, "a whole number from 0 to 4294967295"),
+            "registered_model": (bool(self.registered_model.strip()), "a name"),
+            "references": (self.references in REFERENCES, f"one of {', '.join(REFERENCES)}"),
+            "n_references": (self.n_references >= 1, "a whole number of at least 1"),
+            "n_explained": (self.n_explained >= 1, "a whole number of at least 1"),
+        }
+        for name, (holds, expected) in checks.items():
+            if not holds:
+                raise ParameterError(f'{name}: expected {expected}, received "{getattr(self, name)}".')
+
+
+@dataclass(frozen=True)
+class Job:
+    """A complete request: settings, data, and the recipe values that differ from the architecture's own."""
+
+    settings: Settings = field(default_factory=Settings)
+    source: Source = field(default_factory=Source)
+    simulation: Simulation = field(default_factory=Simulation)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def full_recipe(self) -> Recipe:
+        """The architecture's recipe with the user's values."""
+        return replace(architectures.get(self.settings.arch).recipe, **self.recipe)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Every value that the run depends on, by its parameter name; files only where they are used."""
+        simulated = asdict(self.simulation) if self.source.dataset == "simulated" else {}
+        source = {key: value for key, value in asdict(self.source).items() if value and simulated == {}}
+        return {
+            **asdict(self.settings),
+            "dataset": self.source.dataset,
+            **source,
+            **{key: value for key, value in simulated.items() if value != ""},
+            **asdict(self.full_recipe),
+        }

@@ -1,0 +1,336 @@
+"""What a run logs, and under which names: the one place that spells params, metrics, tags and artifacts.
+
+A run is opened with :func:`run`, which takes over the run that ``mlflow run`` created or starts one, checks within
+seconds that the store can take artifacts, and ends as FINISHED, FAILED or KILLED, never RUNNING.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import signal
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import fluent
+from mlflow.utils import name_utils
+from scipy.special import expit
+
+from . import evaluation
+from .datasets import Dataset
+from .errors import TfbsError, TrackingError
+from .evaluation import Estimate
+from .splits import Split
+
+EXPERIMENT = "tfbs"
+NOTE = "mlflow.note.content"
+EPOCH_NAMES = {
+    "loss": "train/loss",
+    "auroc": "train/auroc",
+    "val_loss": "val/loss",
+    "val_auroc": "val/auroc",
+    "val_auprc": "val/auprc",
+}
+
+
+class Run:
+    """An open run: logs through one client, in few requests.
+
+    Parameters
+    ----------
+    client : MlflowClient
+        The tracking client.
+    run_id, experiment_id : str
+        The run and its experiment.
+    """
+
+    def __init__(self, client: MlflowClient, run_id: str, experiment_id: str):
+        self.client, self.run_id, self.experiment_id = client, run_id, experiment_id
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Log the params that the run does not hold yet: ``mlflow run`` logged the user's, and they cannot change."""
+        known = self.client.get_run(self.run_id).data.params
+        fresh = [Param(key, _text(value)) for key, value in values.items() if key not in known]
+        self.client.log_batch(self.run_id, params=fresh)
+
+    def tags(self, values: Mapping[str, Any]) -> None:
+        """Set tags under the prefix ``tfbs.``."""
+        self.client.log_batch(self.run_id, tags=[RunTag(f"tfbs.{key}", _text(value)) for key, value in values.items()])
+
+    def describe(self, markdown: str) -> None:
+        """Set the description that the run page shows first."""
+        self.client.set_tag(self.run_id, NOTE, markdown)
+
+    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Log metrics in one request."""
+        self._log(Metric(key, float(value), _now(), step) for key, value in values.items())
+
+    def epoch(self, number: int, values: Mapping[str, float]) -> None:
+        """Log the values of one epoch; the step is the epoch counted from 1."""
+        self.metrics({EPOCH_NAMES[key]: value for key, value in values.items()}, step=number + 1)
+
+    def estimates(self, part: str, estimates: Mapping[str, Estimate]) -> None:
+        """Log each metric of `part` (``test``, ``val``) with its 95 % limits and the number of sequences."""
+        values = {f"{part}/n": next(iter(estimates.values())).n}
+        for name, estimate in estimates.items():
+            values |= {f"{part}/{name}": estimate.value}
+            values |= {f"{part}/{name}_lo": estimate.lo, f"{part}/{name}_hi": estimate.hi}
+        self.metrics(values)
+
+    def curve(self, name: str, values: np.ndarray, steps: np.ndarray | None = None) -> None:
+        """Log a curve as ``curve/<name>``, one metric value per step, so that the UI overlays runs."""
+        steps = np.arange(len(values)) if steps is None else steps
+        self._log(Metric(f"curve/{name}", float(v), _now(), int(s)) for v, s in zip(values, steps, strict=True))
+
+    def table(self, columns: Mapping[str, Any], filename: str) -> None:
+        """Log a table that the UI can compare across runs."""
+        self.client.log_table(self.run_id, pd.DataFrame(columns), filename)
+
+    def dataset(self, data: Dataset, context: str) -> None:
+        """Log a part of the data under its own digest (MLflow's looks at the first 10,000 elements only)."""
+        features = mlflow.data.from_numpy(data.codes, targets=data.labels, name=data.name, digest=data.digest[:32])
+        mlflow.log_input(features, context=context)
+
+    @contextlib.contextmanager
+    def artifacts(self) -> Iterator[Path]:
+        """Yield an empty folder whose content is uploaded at the end, if no error left it half-written."""
+        with tempfile.TemporaryDirectory(prefix="tfbs-") as folder:
+            yield Path(folder)
+            self.client.log_artifacts(self.run_id, folder)
+
+    def environment(self) -> None:
+        """Log versions and machine under ``environment/``; the first artifact, so it also proves the store writable."""
+        try:
+            with self.artifacts() as folder:
+                where = folder / "environment"
+                where.mkdir()
+                (where / "requirements.txt").write_text("\n".join(_installed()) + "\n")
+                (where / "machine.json").write_text(json.dumps(_machine(), indent=2))
+        except (MlflowException, OSError) as error:
+            raise TrackingError(
+                f"Expected to write artifacts to {mlflow.get_artifact_uri()}, received {type(error).__name__} "
+                f"({_first_sentence(error)}): check that the folder or server is writable."
+            ) from error
+
+    def _log(self, metrics) -> None:
+        metrics = list(metrics)
+        for at in range(0, len(metrics), 1000):
+            self.client.log_batch(self.run_id, metrics=metrics[at : at + 1000])
+
+
+@contextlib.contextmanager
+def run(name: str) -> Iterator[Run]:
+    """Open a run, check its store, and end it whatever happens.
+
+    Parameters
+    ----------
+    name : str
+        Run name, used unless the user gave one.
+
+    Yields
+    ------
+    Run
+        The run that ``mlflow run`` created (``MLFLOW_RUN_ID``), or a new one in the experiment that the environment
+        names (``MLFLOW_EXPERIMENT_NAME``, ``MLFLOW_EXPERIMENT_ID``), or in ``tfbs``.
+
+    Raises
+    ------
+    TrackingError
+        If the tracking server does not answer or its store cannot take artifacts from here.
+    """
+    _check_server()
+    launched = "MLFLOW_RUN_ID" in os.environ
+    try:
+        if not launched and not {"MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"} & os.environ.keys():
+            mlflow.set_experiment(EXPERIMENT)
+        _check_artifacts(fluent._get_experiment_id())
+        active = mlflow.start_run(run_name=None if launched else name)
+    except MlflowException as error:
+        raise TrackingError(
+            f"Expected to open a run at {mlflow.get_tracking_uri()}, received: {_first_sentence(error)}: check "
+            "MLFLOW_TRACKING_URI and the experiment's name."
+        ) from error
+    opened = Run(MlflowClient(), active.info.run_id, active.info.experiment_id)
+    status, previous = "FAILED", signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        if launched and _is_generated(active.info.run_name):
+            opened.client.update_run(opened.run_id, name=name)
+        opened.environment()
+        yield opened
+        status = "FINISHED"
+    except KeyboardInterrupt:
+        status = "KILLED"
+        raise
+    except Exception as error:
+        opened.describe(failure(error))
+        raise
+    finally:
+        interrupts = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGINT)}
+        mlflow.end_run(status)
+        signal.signal(signal.SIGINT, interrupts[signal.SIGINT])
+        signal.signal(signal.SIGTERM, previous)
+
+
+def failure(error: Exception) -> str:
+    """Say in the run's description why it failed."""
+    reason = str(error) if isinstance(error, TfbsError) else f"{type(error).__name__}: {error}"
+    return f"**This run failed.** {reason}"
+
+
+def explain_failure(error: Exception) -> None:
+    """Describe a failure on the run that ``mlflow run`` created, when it happens before the run is opened."""
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    if run_id:
+        MlflowClient().set_tag(run_id, NOTE, failure(error))
+
+
+def charts_link(experiment_id: str) -> str:
+    """Address of the tracking UI's charts view for an experiment."""
+    server = mlflow.get_tracking_uri()
+    server = server.rstrip("/") if server.startswith("http") else "http://127.0.0.1:5000"
+    return f"{server}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
+
+
+def next_steps(run_id: str, model: str) -> str:
+    """Tell the commands that show the run and serve its model, as they must be typed for this store.
+
+    Parameters
+    ----------
+    run_id : str
+        A finished run.
+    model : str
+        Registered model.
+
+    Returns
+    -------
+    str
+        A few lines.
+    """
+    finished = MlflowClient().get_run(run_id)
+    server = mlflow.get_tracking_uri()
+    remote = server.startswith("http")
+    manager = finished.data.tags.get("mlflow.project.env", "local")
+    prefix = f"MLFLOW_TRACKING_URI={server} " if remote else ""
+    see = "See it:     " if remote else "See it:     mlflow ui, then "
+    return (
+        f"{see}{charts_link(finished.info.experiment_id)}\n"
+        f"Serve it:   {prefix}mlflow models serve -m models:/{model}@champion --env-manager {manager} --port 5001"
+    )
+
+
+def log_parts(opened: Run, split: Split) -> None:
+    """Log the three parts of a split as data sets, and the digests that say whether two runs are comparable."""
+    parts = {"train": split.train, "validation": split.validation, "test": split.test}
+    for context, part in parts.items():
+        opened.dataset(part, context)
+        opened.metrics({f"data/n_{context}": len(part), f"data/n_{context}_positives": int(part.labels.sum())})
+    digests = {"data": split.data_digest, "split": split.digest, "test": split.test.digest}
+    opened.tags({f"{name}_digest": digest for name, digest in digests.items()})
+
+
+def log_curves(opened: Run, labels: np.ndarray, logits: np.ndarray) -> None:
+    """Log ROC, precision-recall and calibration curves of the test part as step metrics."""
+    opened.curve("roc_tpr", evaluation.roc_curve_on_grid(labels, logits))
+    opened.curve("pr_precision", evaluation.pr_curve_on_grid(labels, logits))
+    calibration = evaluation.calibration_curve(labels, expit(logits))
+    opened.curve("calibration", calibration.observed, np.round(100 * calibration.predicted).astype(int))
+
+
+def log_predictions(opened: Run, parts: Mapping[str, tuple[Dataset, np.ndarray]]) -> None:
+    """Log ``predictions.json``: id, label, probability, logit and split of every validation and test sequence."""
+    columns: dict[str, list] = {"id": [], "label": [], "probability": [], "logit": [], "split": []}
+    for name, (data, logits) in parts.items():
+        columns["id"] += list(data.ids)
+        columns["label"] += data.labels.tolist()
+        columns["probability"] += expit(logits).tolist()
+        columns["logit"] += logits.astype(float).tolist()
+        columns["split"] += [name] * len(data)
+    opened.table(columns, "predictions.json")
+
+
+def git_state() -> dict[str, str]:
+    """Commit of the project and whether its files differ from it; empty outside a git checkout."""
+    here = Path(__file__).parent
+
+    def git(*command: str) -> str:
+        return subprocess.run(["git", "-C", here, *command], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return {"git_commit": git("rev-parse", "HEAD"), "git_dirty": str(bool(git("status", "--porcelain"))).lower()}
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+
+
+def _check_server() -> None:
+    """Ask an HTTP tracking server whether it is there: the client alone would retry for minutes."""
+    uri = mlflow.get_tracking_uri()
+    if not uri.startswith("http"):
+        return
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()
+    except OSError as error:
+        raise TrackingError(
+            f"Expected a tracking server at {uri}, received {getattr(error, 'reason', error)}: start it with "
+            '"mlflow server", or unset MLFLOW_TRACKING_URI to use the local store.'
+        ) from error
+
+
+def _check_artifacts(experiment_id: str) -> None:
+    experiment = MlflowClient().get_experiment(experiment_id)
+    if experiment.artifact_location.startswith("mlflow-artifacts:") and not mlflow.get_tracking_uri().startswith(
+        "http"
+    ):
+        raise TrackingError(
+            f'Expected an artifact folder, received the experiment "{experiment.name}", whose artifacts only a running '
+            f"server can take ({experiment.artifact_location}, made by an `mlflow ui` that was started before the first "
+            "run): add --experiment-name tfbs, or set MLFLOW_TRACKING_URI=http://127.0.0.1:5000 while that UI runs."
+        )
+
+
+def _is_generated(name: str) -> bool:
+    """Tell MLflow's random run names (bold-cat-123) from the user's."""
+    words = name.rsplit("-", 2)
+    return (
+        len(words) == 3
+        and words[0] in {word.lower() for word in name_utils._GENERATOR_PREDICATES}
+        and words[1] in {word.lower() for word in name_utils._GENERATOR_NOUNS}
+        and words[2].isdigit()
+    )
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def _installed() -> list[str]:
+    return sorted({f"{d.metadata['Name']}=={d.version}" for d in metadata.distributions()}, key=str.lower)
+
+
+def _machine() -> dict[str, Any]:
+    return {"python": platform.python_version(), "platform": platform.platform(), "cpus": os.cpu_count()}
+
+
+def _first_sentence(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
