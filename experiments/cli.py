@@ -51,9 +51,9 @@ def parse(argv: Sequence[str], groups: Sequence[type], description: str = "") ->
         If a name is unknown or a value has the wrong type.
     """
     known = {field.name: field for group in groups for field in fields(group)}
-    parser = _Parser(description=description, allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = _Parser(description=description, allow_abbrev=False)
     for group in groups:
-        section = parser.add_argument_group(group.__doc__.splitlines()[0])
+        section = parser.add_argument_group(group.__doc__.splitlines()[0].rstrip("."))
         for field in fields(group):
             section.add_argument(f"--{field.name}", default=argparse.SUPPRESS, help=_help(group, field), metavar="X")
     values, rest = parser.parse_known_args(list(argv))
@@ -92,8 +92,8 @@ def main(work: Callable[[], None]) -> int:
     except Exception as error:
         _tell(error)
         print(
-            f"Error: this should not happen, please report it ({type(error).__name__}: {error}); TFBS_TRACEBACK=1 shows "
-            "where.",
+            f"Error: this should not happen, please report it ({type(error).__name__}: {error}); "
+            "TFBS_TRACEBACK=1 shows where.",
             file=sys.stderr,
         )
         if os.environ.get("TFBS_TRACEBACK"):
@@ -110,10 +110,11 @@ def _tell(error: Exception) -> None:
 
 
 def _convert(field: Field, text: str) -> Any:
+    kind = getattr(field.type, "__name__", field.type)
     try:
-        return {"int": int, "float": float, "bool": lambda t: _BOOLEANS[t.lower()], "str": str}[field.type](text)
+        return {"int": int, "float": float, "bool": lambda t: _BOOLEANS[t.lower()], "str": str}[kind](text)
     except (ValueError, KeyError) as error:
-        raise ParameterError(f'{field.name}: expected {_EXPECTED[field.type]}, received "{text}".') from error
+        raise ParameterError(f'{field.name}: expected {_EXPECTED[kind]}, received "{text}".') from error
 
 
 def _help(group: type, field: Field) -> str:
@@ -121,4 +122,5 @@ def _help(group: type, field: Field) -> str:
     attributes = group.__doc__.split("----------\n", 1)[-1]
     match = re.search(rf"^    [\w, ]*\b{field.name}\b[\w, ]* : \w+\n((?:        .*\n|\n)+)", attributes, re.MULTILINE)
     text = " ".join(match.group(1).split()) if match else ""
-    return f"{text} (default: {field.default})".replace("%", "%%").replace("``", "")
+    text = re.sub(r":\w+:|`", "", text).replace("%", "%%")
+    return f"{text} (default: {field.default})"

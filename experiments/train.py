@@ -6,28 +6,51 @@ import sys
 from collections.abc import Sequence
 
 from experiments import cli
+from tfbs.architectures import Recipe
+from tfbs.datasets import Source
+from tfbs.errors import ParameterError
+from tfbs.settings import Job, Settings
+from tfbs.simulation import Simulation
 
 
-def work(argv: Sequence[str]) -> None:
-    """Parse the parameters, run the job, and say where to look."""
-    from tfbs.architectures import Recipe
-    from tfbs.datasets import Source
-    from tfbs.errors import ParameterError
-    from tfbs.settings import Job, Settings
-    from tfbs.simulation import Simulation
+def request(argv: Sequence[str]) -> Job:
+    """Turn the command line into a job.
 
+    Parameters
+    ----------
+    argv : sequence of str
+        ``--name value`` pairs.
+
+    Returns
+    -------
+    Job
+        Checked as far as it can be without reading data.
+
+    Raises
+    ------
+    ParameterError
+        If a name is unknown or a value does not fit.
+    """
     settings, source, simulation, recipe = cli.parse(argv, (Settings, Source, Simulation, Recipe), __doc__)
     if simulation and source.get("dataset", "simulated") != "simulated":
         raise ParameterError(
             f"{next(iter(simulation))}: expected only with dataset=simulated, received it with "
             f"dataset={source['dataset']}: leave it out."
         )
-    request = Job(Settings(**settings), Source(**source), Simulation(**simulation), recipe)
-    from tfbs import job, tracking
+    job = Job(Settings(**settings), Source(**source), Simulation(**simulation), recipe)
+    _ = job.full_recipe
+    return job
 
-    print(f"Running {request.settings.arch} on {request.source.dataset} ...", flush=True)
-    result = job.run(request)
-    print(f"\n{result.summary.text()}\n\n{tracking.next_steps(result.run_id, request.settings.registered_model)}")
+
+def work(argv: Sequence[str]) -> None:
+    """Run the job and say where to look."""
+    job = request(argv)
+    print(f"Running {job.settings.arch} on {job.source.dataset} ...", flush=True)
+    from tfbs import tracking
+    from tfbs.job import run
+
+    result = run(job)
+    print(f"\n{result.summary.text()}\n\n{tracking.next_steps(result.run_id, job.settings.registered_model)}")
 
 
 if __name__ == "__main__":

@@ -65,7 +65,8 @@ class Recipe:
         for name, (holds, expected) in checks.items():
             if not holds:
                 received = getattr(self, name)
-                hint = did_you_mean(received, LOSSES + OPTIMIZERS) if isinstance(received, str) else ""
+                choices = {"loss": LOSSES, "optimizer": OPTIMIZERS}.get(name)
+                hint = did_you_mean(received, choices) if choices else ""
                 raise ParameterError(f'{name}: expected {expected}, received "{received}"{hint or "."}')
 
 
@@ -83,6 +84,14 @@ class Architecture:
     min_length: int
     summary: str
 
+    def require(self, length: int) -> None:
+        """Raise ParameterError unless sequences of `length` bp are long enough."""
+        if length < self.min_length:
+            raise ParameterError(
+                f"arch={self.name}: expected sequences of at least {self.min_length} bp, received {length} bp: use "
+                "longer sequences or another architecture."
+            )
+
 
 ARCHITECTURES: dict[str, Architecture] = {}
 
@@ -91,7 +100,7 @@ def architecture(recipe: Recipe, min_length: int):
     """Register a builder under its function name, with its recipe and shortest input (bp)."""
 
     def register(build: Callable[[int], keras.Model]) -> Callable[[int], keras.Model]:
-        summary = (build.__doc__ or "").splitlines()[0]
+        summary = (build.__doc__ or "").strip().partition("\n")[0]
         ARCHITECTURES[build.__name__] = Architecture(build.__name__, build, recipe, min_length, summary)
         return build
 
@@ -168,11 +177,7 @@ def build(name: str, length: int) -> keras.Model:
         If the name is unknown or the sequences are too short for the network.
     """
     chosen = get(name)
-    if length < chosen.min_length:
-        raise ParameterError(
-            f"arch={name}: expected sequences of at least {chosen.min_length} bp, received {length} bp: use longer "
-            "sequences or another architecture."
-        )
+    chosen.require(length)
     return chosen.build(length)
 
 
@@ -208,10 +213,10 @@ def logit_model(model: keras.Model) -> keras.Model:
         )
     twin = keras.models.clone_model(model)
     twin.set_weights(model.get_weights())
-    kernel, bias = twin.layers[-1].get_weights()
+    weights = twin.layers[-1].get_weights()
     if kind[0] == 2:
-        kernel, bias = kernel[:, 1:] - kernel[:, :1], bias[1:] - bias[:1]
-    logit = keras.layers.Dense(1, name="logit")
+        weights = [w[..., 1:] - w[..., :1] for w in weights]
+    logit = keras.layers.Dense(1, use_bias=head.use_bias, name="logit")
     result = keras.Model(twin.inputs[0], logit(twin.layers[-1].input), name=f"{model.name}_logit")
-    logit.set_weights([kernel, bias])
+    logit.set_weights(weights)
     return result

@@ -164,7 +164,7 @@ def load(source: Source, simulation: Simulation | None = None) -> Dataset:
         return Dataset(name, codes, labels, ids, settings.consensus, starts)
     if name in PUBLISHED:
         return _load_published(name)
-    if not (os.sep in name or "." in name or Path(name).exists()):
+    if not (os.sep in name or "." in name or Path(name).is_file()):
         raise ParameterError(
             f'dataset: expected one of {", ".join(NAMES)} or the path of a file, received "{name}"'
             f"{did_you_mean(name, NAMES) or '.'}"
@@ -175,13 +175,10 @@ def load(source: Source, simulation: Simulation | None = None) -> Dataset:
 def _load_published(name: str) -> Dataset:
     published = PUBLISHED[name]
     records = sequences.read_text(fetch(name, *published.sequences))
-    labels = sequences.read_lines(fetch(name, *published.labels))
-    if published.labels_header:
-        labels = labels[1:]
+    labels = _read_labels(fetch(name, *published.labels), records, header=int(published.labels_header))
     codes = sequences.encode(records)
     starts = np.array([s.upper().find(published.motif) for s in records.sequences], np.int32)
-    numbers = _labels(labels, records, first_line=2 if published.labels_header else 1)
-    return Dataset(name, codes, numbers, [f"{name}:{n}" for n in records.lines], published.motif, starts)
+    return Dataset(name, codes, labels, [f"{name}:{n}" for n in records.lines], published.motif, starts)
 
 
 def _load_files(source: Source) -> Dataset:
@@ -193,7 +190,7 @@ def _load_files(source: Source) -> Dataset:
             raise ParameterError(
                 f"Expected labels from the table {path.name} alone, received negatives= or labels= too: leave it out."
             )
-        labels = _labels(records.labels, records, first_line=2)
+        labels = _labels(records.labels, records.lines, path)
         return _checked(Dataset(path.name, sequences.encode(records), labels, records.names), path)
     if bool(source.negatives) == bool(source.labels):
         raise ParameterError(
@@ -201,10 +198,14 @@ def _load_files(source: Source) -> Dataset:
             f"{'both' if source.labels else 'neither'}: say which sequences do not bind."
         )
     if source.labels:
-        lines = sequences.read_lines(source.labels)
-        labels = _labels(lines, records, first_line=1, path=Path(source.labels))
+        labels = _read_labels(Path(source.labels), records)
         return _checked(Dataset(path.name, sequences.encode(records), labels, records.names), path)
     negatives = sequences.read(Path(source.negatives).expanduser(), **columns)
+    if negatives.labels is not None:
+        raise ParameterError(
+            f"negatives: expected FASTA or text beside {path.name}, received the table {negatives.path.name}: give the "
+            "table as dataset, its label column says what binds."
+        )
     parts = [sequences.encode(records), sequences.encode(negatives)]
     if parts[0].shape[1] != parts[1].shape[1]:
         raise DataError(
@@ -215,22 +216,27 @@ def _load_files(source: Source) -> Dataset:
     return _checked(Dataset(path.name, np.vstack(parts), labels, records.names + negatives.names), path)
 
 
-def _labels(texts: Sequence[str], records: Records, first_line: int, path: Path | None = None) -> np.ndarray:
-    """Turn "0"/"1" into uint8, one per record."""
-    where = (path or records.path).name
-    texts = [text.strip() for text in texts]
+def _read_labels(path: Path, records: Records, header: int = 0) -> np.ndarray:
+    """Read a file of one label a line, one per record, below `header` lines."""
+    texts = [line.strip() for line in sequences.read_lines(path)][header:]
     while texts and not texts[-1]:
         texts.pop()
     if len(texts) != len(records.sequences):
-        header = ": its first line may be a header, remove it" if len(texts) == len(records.sequences) + 1 else ""
+        one_more = len(texts) == len(records.sequences) + 1
         raise DataError(
-            f"{where}: expected {len(records.sequences):,} labels, one per sequence of {records.path.name}, received "
-            f"{len(texts):,}{header or ': give one 0 or 1 per line'}."
+            f"{path.name}: expected {len(records.sequences):,} labels, one per sequence of {records.path.name}, "
+            f"received {len(texts):,}: "
+            f"{'its first line may be a header, remove it' if one_more else 'give one 0 or 1 per line'}."
         )
-    for i, text in enumerate(texts):
+    return _labels(texts, range(1 + header, 1 + header + len(texts)), path)
+
+
+def _labels(texts: Sequence[str], lines: Sequence[int], path: Path) -> np.ndarray:
+    """Turn "0"/"1" into uint8; `lines` says where in the file each stands."""
+    for text, line in zip(texts, lines, strict=True):
         if text not in ("0", "1", "0.0", "1.0"):
             raise DataError(
-                f'{where}, line {i + first_line}: expected the label 0 or 1, received "{text}": correct this line.'
+                f'{path.name}, line {line}: expected the label 0 or 1, received "{text}": correct this line.'
             )
     return np.array([text[0] == "1" for text in texts], np.uint8)
 
@@ -239,8 +245,8 @@ def _checked(data: Dataset, path: Path) -> Dataset:
     positives = int(data.labels.sum())
     if min(positives, len(data) - positives) < MIN_PER_CLASS:
         raise DataError(
-            f"{path.name}: expected at least {MIN_PER_CLASS} sequences of each class, received {positives} positives and "
-            f"{len(data) - positives} negatives: add sequences of the smaller class."
+            f"{path.name}: expected at least {MIN_PER_CLASS} sequences of each class, received {positives} positives "
+            f"and {len(data) - positives} negatives: add sequences of the smaller class."
         )
     return data
 
@@ -249,7 +255,7 @@ def cache_folder() -> Path:
     """The folder of downloaded files: ``TFBS_DATA_DIR`` if set, else the user's cache folder."""
     import pooch
 
-    return Path(os.environ.get("TFBS_DATA_DIR") or pooch.os_cache("tfbs"))
+    return Path(os.environ.get("TFBS_DATA_DIR") or pooch.os_cache("tfbs")).expanduser()
 
 
 def fetch(name: str, filename: str, sha256: str) -> Path:
@@ -294,5 +300,6 @@ def fetch(name: str, filename: str, sha256: str) -> Path:
     except OSError as error:
         raise DataError(
             f"{url}: expected to download it to {target.parent}, received {type(error).__name__}: connect to the "
-            f"internet, or put the file at {Path('$TFBS_DATA_DIR') / name / filename}."
+            "internet and check that the folder can be written, or put the file at "
+            f"{Path('$TFBS_DATA_DIR') / name / filename}."
         ) from error

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LOGOS = 6
+REFERENCES = {"negatives": "training negatives", "shuffles": "dinucleotide shuffles of each sequence"}
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ def run(job: Job) -> Result:
         fitted = _fit(opened, job, split)
         estimates = _evaluate(opened, split, fitted, settings.seed)
         explained = _explain(opened, settings, split, fitted)
+        figures = _draw(opened, settings, split, fitted, explained, estimates)
         version, standing = _register(job, split, fitted)
         sentences = (
             _verdict(job, estimates, fitted),
@@ -113,13 +115,14 @@ def run(job: Job) -> Result:
         summary = Summary(title, sentences, estimates, _facts(split, fitted, explained))
         opened.tags({"verdict": "trained" if fitted.learned else "did not train", "version": version or "none"})
         opened.describe(summary.markdown())
-        _present(opened, split, fitted, explained, summary)
+        opened.text(summary.page(figures), "report.html")
     return Result(opened.run_id, opened.experiment_id, summary, version)
 
 
 def _prepare(opened: Run, job: Job) -> Split:
     """Read and split the data, and log what they are."""
     data = datasets.load(job.source, job.simulation)
+    architectures.get(job.settings.arch).require(data.length)
     split = splits.random_split(data, job.full_recipe)
     tracking.log_parts(opened, split)
     return split
@@ -258,38 +261,42 @@ def _facts(split: Split, fitted: Fitted, explained: Explained) -> dict[str, str]
     }
 
 
-def _present(opened: Run, split: Split, fitted: Fitted, explained: Explained, summary: Summary) -> None:
-    """Draw every figure, and log figures, report, attributions and network together."""
+def _draw(
+    opened: Run, settings: Settings, split: Split, fitted: Fitted, explained: Explained, estimates: Mapping[str, Estimate]
+) -> dict[str, bytes]:
+    """Draw every figure; log figures, attributions and network, and return the PNG files by name."""
     with opened.artifacts() as folder:
         (folder / "plots").mkdir()
-        figures = {}
-        for name, figure in _figures(split.test, fitted, explained, summary.estimates):
-            figures[name] = folder / "plots" / f"{name}.png"
-            plots.save(figure, figures[name])
-        (folder / "report.html").write_text(summary.page(figures), encoding="utf-8")
-        result = explained.attribution
+        (folder / "network").mkdir()
+        label = f"{settings.n_references} " + REFERENCES[settings.references]
+        paths = {
+            name: plots.save(figure, folder / "plots" / f"{name}.png")
+            for name, figure in _figures(split.test, fitted, explained, estimates, label)
+        }
         np.savez_compressed(
             folder / "attributions.npz",
             ids=np.array([split.test.ids[row] for row in explained.rows]),
             labels=split.test.labels[explained.rows],
-            **asdict(result),
+            **asdict(explained.attribution),
         )
-        (folder / "network").mkdir()
         fitted.trained.model.save(folder / "network" / f"{fitted.trained.model.name}.keras")
+        return {name: path.read_bytes() for name, path in paths.items()}
 
 
-def _figures(test: Dataset, fitted: Fitted, explained: Explained, estimates: Mapping[str, Estimate]) -> Iterator[tuple[str, Figure]]:
+def _figures(
+    test: Dataset, fitted: Fitted, explained: Explained, estimates: Mapping[str, Estimate], references: str
+) -> Iterator[tuple[str, Figure]]:
     """Yield (name, figure) in the order of the report."""
-    labels, result, width = test.labels, explained.attribution, len(test.motif)
-    rows = explained.rows[explained.top]
+    result, rows, width = explained.attribution, explained.rows[explained.top], len(test.motif) or None
     contributions = sequences.one_hot(test.codes[rows]) * result.contributions[explained.top, :, None]
-    titles = [f"{test.ids[row]}, probability {expit(fitted.test[row]):.3f}" for row in rows]
+    probabilities, labels = expit(fitted.test), test.labels
+    titles = [f"{test.ids[row]}, probability {probabilities[row]:.3f}" for row in rows]
+    profiled = result.contributions[labels[explained.rows] == 1]
     yield "loss", plots.loss(fitted.trained.history)
     yield "roc", plots.roc(labels, fitted.test, estimates["auroc"])
     yield "pr", plots.precision_recall(labels, fitted.test, estimates["auprc"])
-    yield "calibration", plots.calibration(labels, expit(fitted.test), estimates)
-    yield "shap_logos", plots.logos(contributions, titles, test.starts[rows], width)
-    yield "shap_position", plots.position_profile(np.abs(result.contributions[labels[explained.rows] == 1]).mean(0))
-    first = rows[0]
-    sequence = sequences.decode(test.codes[first : first + 1])[0]
-    yield "ism", plots.ism_map(explained.ism, sequence, titles[0], int(test.starts[first]), width)
+    yield "calibration", plots.calibration(labels, probabilities, estimates)
+    yield "shap_logos", plots.logos(contributions, titles, test.starts[rows], width, references)
+    yield "shap_position", plots.position_profile(np.abs(profiled).mean(0), n=len(profiled))
+    sequence = sequences.decode(test.codes[rows[:1]])[0]
+    yield "ism", plots.ism_map(explained.ism, sequence, titles[0], int(test.starts[rows[0]]), width)

@@ -7,6 +7,7 @@ champion is recomputed from all versions each time, so the result does not depen
 from __future__ import annotations
 
 import tempfile
+import time
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -93,19 +94,20 @@ def register(candidate: Candidate, name: str) -> int:
                 signature=serving.signature(),
                 input_example=serving.input_example(candidate.logit_model.input_shape[1]),
                 pip_requirements=requirements(),
-                registered_model_name=name,
             )
+            version = mlflow.register_model(logged.model_uri, name, tags=_tags(candidate))
         except MlflowException as error:
             raise RegistryError(
                 f'Expected to register a version of "{name}", received: {str(error).splitlines()[0]}: check the name '
                 "and the registry, or run with register=false."
             ) from error
-    version = int(logged.registered_model_version)
+    return int(version.version)
+
+
+def _tags(candidate: Candidate) -> dict[str, str]:
+    """Tags that the version carries from its first moment, so that no other run sees it without them."""
     scores = {"selection_metric": SELECTION_METRIC, "selection_score": candidate.auprc, "val_brier": candidate.brier}
-    client = MlflowClient()
-    for key, value in {**candidate.tags, **scores}.items():
-        client.set_model_version_tag(name, str(version), key, str(value))
-    return version
+    return {key: str(value) for key, value in {**candidate.tags, **scores}.items()}
 
 
 def requirements() -> list[str]:
@@ -142,22 +144,27 @@ def crown(version: int, name: str, client: MlflowClient | None = None) -> Standi
     Notes
     -----
     The registry has no compare-and-set. The alias is written and everything is read again until nothing changes, so of
-    two runs that finish together the last to write has seen both.
+    two runs that finish together the last to write has seen both. Two first writers of an alias can collide in the
+    database; the one that is refused reads and writes again.
     """
     client = client or MlflowClient()
-    previous = None
-    for _ in range(_MAX_ROUNDS):
+    previous, problem = None, None
+    for attempt in range(_MAX_ROUNDS):
         standing, group = _best(_scored(client, name), name)
         if standing == previous:
             _annotate(client, name, version, standing)
             return standing
-        for alias in (CHAMPION, f"{CHAMPION}-{group}"):
-            client.set_registered_model_alias(name, alias, str(standing.version))
-        previous = standing
+        try:
+            for alias in (CHAMPION, f"{CHAMPION}-{group}"):
+                client.set_registered_model_alias(name, alias, str(standing.version))
+            previous = standing
+        except MlflowException as error:
+            previous, problem = None, error
+            time.sleep(0.05 * attempt)
     raise RegistryError(
-        f'Expected the versions of "{name}" to settle, received new ones {_MAX_ROUNDS} times in a row: wait for the other '
+        f'Expected the versions of "{name}" to settle, received changes {_MAX_ROUNDS} times in a row: wait for the other '
         "runs to finish and run again."
-    )
+    ) from problem
 
 
 def _scored(client: MlflowClient, name: str) -> list[ModelVersion]:

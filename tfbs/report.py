@@ -6,7 +6,6 @@ import base64
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from .evaluation import Estimate
 
@@ -72,11 +71,11 @@ class Summary:
         return next(iter(self.estimates.values())).n
 
     def markdown(self) -> str:
-        """The run's description."""
-        lines = [f"### {self.title}", "", *(f"{sentence}\n" for sentence in self.sentences)]
-        lines += [f"| test part, n = {self.n:,} | value | 95 % interval |", "|---|---|---|"]
+        """The run's description: the table first, because the UI folds the rest away."""
+        lines = [f"| {self.title}: test part, n = {self.n:,} | value | 95 % interval |", "|---|---|---|"]
         lines += [f"| {label} | {value} | {interval} |" for label, value, interval in self.rows]
-        lines += ["", "| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in self.facts.items())]
+        lines += ["", *(f"{sentence}\n" for sentence in self.sentences)]
+        lines += ["| data and network | |", "|---|---|", *(f"| {key} | {value} |" for key, value in self.facts.items())]
         return "\n".join(lines)
 
     def text(self) -> str:
@@ -86,12 +85,12 @@ class Summary:
         lines += [f"  {label:<{width}}  {value}  ({interval})" for label, value, interval in self.rows]
         return "\n".join(lines)
 
-    def page(self, figures: Mapping[str, Path]) -> str:
+    def page(self, figures: Mapping[str, bytes]) -> str:
         """A web page with every figure inside it.
 
         Parameters
         ----------
-        figures : mapping of str to Path
+        figures : mapping of str to bytes
             PNG files by the keys of :data:`CAPTIONS`.
 
         Returns
@@ -101,7 +100,7 @@ class Summary:
         """
         rows = "".join(f"<tr><td>{label}<td>{value}<td>{interval}" for label, value, interval in self.rows)
         facts = "".join(f"<tr><td>{html.escape(k)}<td>{html.escape(v)}" for k, v in self.facts.items())
-        images = "".join(_figure(CAPTIONS[name], path) for name, path in figures.items())
+        images = "".join(_figure(CAPTIONS[name], png) for name, png in figures.items())
         title = html.escape(self.title)
         return (
             f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
@@ -112,8 +111,8 @@ class Summary:
         )
 
 
-def _figure(caption: str, path: Path) -> str:
-    data = base64.b64encode(path.read_bytes()).decode()
+def _figure(caption: str, png: bytes) -> str:
+    data = base64.b64encode(png).decode()
     return (
         f'<figure><figcaption>{caption}</figcaption><img alt="{caption}" src="data:image/png;base64,{data}"></figure>'
     )

@@ -7,14 +7,14 @@ upper case; N is allowed and becomes a row of zeros; any other letter is an erro
 
 from __future__ import annotations
 
+import csv
 import gzip
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from .errors import DataError
 
@@ -64,23 +64,23 @@ def read_lines(path: str | Path) -> list[str]:
     Parameters
     ----------
     path : str or Path
-        File; gzip is recognised by its first two bytes, not by its name.
+        File (``~`` is the home folder); gzip is recognised by its first two bytes, not by its name.
 
     Returns
     -------
     list of str
-        Lines with ``\\r`` and a byte-order mark removed.
+        Lines without carriage returns and byte-order mark.
 
     Raises
     ------
     DataError
         If the file is missing, is a folder, is truncated gzip, or is not text.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.exists():
         raise DataError(
-            f"Expected an existing file, received {path}, which does not exist under {Path.cwd()}: check the spelling "
-            "or give an absolute path."
+            f"Expected an existing file, received {path}, which does not exist (working folder: {Path.cwd()}): check "
+            "the spelling or give an absolute path."
         )
     if path.is_dir():
         raise DataError(f"Expected a file, received the folder {path}: name a file inside it.")
@@ -88,7 +88,7 @@ def read_lines(path: str | Path) -> list[str]:
         with path.open("rb") as handle:
             opener = gzip.open if handle.read(2) == b"\x1f\x8b" else open
         with opener(path, "rt", encoding="utf-8-sig") as handle:
-            return handle.read().splitlines()
+            return [line.rstrip("\n") for line in handle]
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
             f"{path.name}: expected a complete gzip file, received one that is truncated or damaged: fetch or "
@@ -119,7 +119,7 @@ def read_fasta(path: str | Path) -> Records:
     Raises
     ------
     DataError
-        If the file has no header first, a header without sequence, or no record.
+        If the file does not start with a header, or holds no record.
     """
     path = Path(path)
     sequences, names, lines, chunks = [], [], [], []
@@ -170,7 +170,7 @@ def read_text(path: str | Path) -> Records:
 
 
 def read_table(path: str | Path, sequence_column: str = "sequence", label_column: str = "label") -> Records:
-    """Read a CSV or TSV file that has a sequence and a label column.
+    """Read a CSV or TSV file that has a sequence and a label column; blank lines are ignored.
 
     Parameters
     ----------
@@ -187,43 +187,37 @@ def read_table(path: str | Path, sequence_column: str = "sequence", label_column
     Raises
     ------
     DataError
-        If a column is missing, or a row has too many fields.
+        If a column is missing, or a line has more or fewer fields than the header.
     """
     path = Path(path)
-    separator = "\t" if _suffix(path) in (".tsv", ".tab") else ","
-    rows = read_lines(path)
+    reader = csv.reader(read_lines(path), delimiter="\t" if _suffix(path) == ".tsv" else ",", strict=True)
     try:
-        table = pd.read_csv(
-            _Lines(rows), sep=separator, dtype=str, keep_default_na=False, skip_blank_lines=False, encoding="utf-8"
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        rows = [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
         raise DataError(
-            f"{path.name}: expected a table with a header line and the same number of fields in every line, received "
-            f"a file that cannot be read so ({str(error).strip().splitlines()[0]}): check the file's format."
+            f"{path.name}, line {reader.line_num}: expected fields separated by one character, received a line that "
+            f"cannot be split ({error}): check its quotes."
         ) from error
+    header = [name.strip() for name in rows[0][1]] if rows else []
     for column in (sequence_column, label_column):
-        if column not in table.columns:
+        if column not in header:
             raise DataError(
                 f'{path.name}, line 1: expected a column "{column}", received the columns '
-                f"{', '.join(map(repr, table.columns))}: name yours with sequence_column= and label_column=."
+                f"{', '.join(map(repr, header)) or 'of an empty file'}: name yours with sequence_column= and "
+                "label_column=."
             )
-    numbers = list(range(2, len(table) + 2))
+    for number, row in rows[1:]:
+        if len(row) != len(header):
+            raise DataError(
+                f"{path.name}, line {number}: expected {len(header)} fields as in the header, received {len(row)}: "
+                "correct this line."
+            )
+    numbers = [number for number, _ in rows[1:]]
     names = [f"{_stem(path)}:{n}" for n in numbers]
-    sequences = table[sequence_column].str.strip().tolist()
-    return _not_empty(Records(sequences, names, numbers, path, table[label_column].str.strip().tolist()))
-
-
-class _Lines:
-    """A list of lines as the file object that pandas reads from."""
-
-    def __init__(self, rows: list[str]):
-        self._rows: Iterator[str] = iter(f"{row}\n" for row in rows)
-
-    def __iter__(self) -> Iterator[str]:
-        return self._rows
-
-    def read(self, size: int = -1) -> str:
-        return next(self._rows, "")
+    texts, labels = (
+        [row[header.index(column)].strip() for _, row in rows[1:]] for column in (sequence_column, label_column)
+    )
+    return _not_empty(Records(texts, names, numbers, path, labels))
 
 
 READERS: dict[str, Callable[..., Records]] = {
@@ -283,9 +277,10 @@ def encode(records: Records) -> np.ndarray:
     Raises
     ------
     DataError
-        If a sequence is empty, has another length than the first, or holds a letter other than ACGTN.
+        If there is no sequence, or one is empty, has another length than the first, or holds a letter other than
+        ACGTN.
     """
-    length = len(records.sequences[0])
+    length = len(_not_empty(records).sequences[0])
     for i, sequence in enumerate(records.sequences):
         if not sequence:
             raise DataError(f"{records.where(i)}: expected a sequence, received nothing: remove or fill this record.")
@@ -350,5 +345,5 @@ def _stem(path: Path) -> str:
 
 def _not_empty(records: Records) -> Records:
     if not records.sequences:
-        raise DataError(f"{records.path.name}: expected at least one sequence, received an empty file.")
+        raise DataError(f"{records.path.name}: expected at least one sequence, received none.")
     return records

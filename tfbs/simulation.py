@@ -70,10 +70,10 @@ class Simulation:
                 f"length: expected at least the {len(self.consensus)} bp of the motif, received {self.length}: use "
                 "longer sequences or a shorter motif."
             )
-        if len(set(self.motif)) < 2 and self.decoys:
+        if len(set(self.consensus)) < 2 and self.decoys:
             raise ParameterError(
-                f'decoys: expected a motif of at least two different letters, received "{self.motif}": its shuffles '
-                "are the motif itself."
+                f'decoys: expected a motif of at least two different letters, received "{self.consensus}": its '
+                "shuffles are the motif itself."
             )
 
     @cached_property
@@ -187,6 +187,7 @@ def _site(settings: Simulation, random: np.random.RandomState) -> np.ndarray:
 
 
 def _occurrences(row: np.ndarray, settings: Simulation) -> int:
-    """Count the consensus in a sequence, on both strands when sites are planted on both."""
+    """Count the consensus in a sequence, overlaps included, on both strands when sites are planted on both."""
     strands = [row, sequences.reverse_complement(row)] if settings.both_strands else [row]
-    return sum(sequences.decode(strand[None])[0].count(settings.consensus) for strand in strands)
+    texts, motif = sequences.decode(np.array(strands)), settings.consensus
+    return sum(text.startswith(motif, i) for text in texts for i in range(len(text) - len(motif) + 1))

@@ -61,11 +61,17 @@ def random_split(data: Dataset, recipe: Recipe) -> Split:
     Raises
     ------
     DataError
-        If a part lacks a class.
+        If a part is empty or lacks a class.
     """
     from sklearn.model_selection import train_test_split
 
-    rest, test = train_test_split(np.arange(len(data)), test_size=recipe.test_size, random_state=recipe.split_seed)
+    try:
+        rest, test = train_test_split(np.arange(len(data)), test_size=recipe.test_size, random_state=recipe.split_seed)
+    except ValueError as error:
+        raise DataError(
+            f"{data.name}: expected enough sequences for a train and a test part, received {len(data)} with "
+            f"test_size={recipe.test_size}: use more sequences, or change test_size."
+        ) from error
     at = int(len(rest) * (1 - recipe.val_size))
     parts = {"train": rest[:at], "validation": rest[at:], "test": test}
     for name, rows in parts.items():

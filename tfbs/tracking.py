@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import platform
+import shlex
 import signal
 import subprocess
 import tempfile
@@ -35,6 +37,9 @@ from .datasets import Dataset
 from .errors import TfbsError, TrackingError
 from .evaluation import Estimate
 from .splits import Split
+
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
 
 EXPERIMENT = "tfbs"
 NOTE = "mlflow.note.content"
@@ -84,11 +89,16 @@ class Run:
         self.metrics({EPOCH_NAMES[key]: value for key, value in values.items()}, step=number + 1)
 
     def estimates(self, part: str, estimates: Mapping[str, Estimate]) -> None:
-        """Log each metric of `part` (``test``, ``val``) with its 95 % limits and the number of sequences."""
+        """Log each metric of `part` (``test``, ``val``) with its 95 % limits and the number of sequences.
+
+        The limits of the two areas stand beside them, those of the other metrics in a section of their own, so that the
+        charts page stays readable.
+        """
         values = {f"{part}/n": next(iter(estimates.values())).n}
         for name, estimate in estimates.items():
+            section = part if name in ("auroc", "auprc") else f"{part}_limits"
             values |= {f"{part}/{name}": estimate.value}
-            values |= {f"{part}/{name}_lo": estimate.lo, f"{part}/{name}_hi": estimate.hi}
+            values |= {f"{section}/{name}_lo": estimate.lo, f"{section}/{name}_hi": estimate.hi}
         self.metrics(values)
 
     def curve(self, name: str, values: np.ndarray, steps: np.ndarray | None = None) -> None:
@@ -99,6 +109,10 @@ class Run:
     def table(self, columns: Mapping[str, Any], filename: str) -> None:
         """Log a table that the UI can compare across runs."""
         self.client.log_table(self.run_id, pd.DataFrame(columns), filename)
+
+    def text(self, content: str, filename: str) -> None:
+        """Log a text file."""
+        self.client.log_text(self.run_id, content, filename)
 
     def dataset(self, data: Dataset, context: str) -> None:
         """Log a part of the data under its own digest (MLflow's looks at the first 10,000 elements only)."""
@@ -228,7 +242,8 @@ def next_steps(run_id: str, model: str) -> str:
     see = "See it:     " if remote else "See it:     mlflow ui, then "
     return (
         f"{see}{charts_link(finished.info.experiment_id)}\n"
-        f"Serve it:   {prefix}mlflow models serve -m models:/{model}@champion --env-manager {manager} --port 5001"
+        f"Serve it:   {prefix}mlflow models serve -m {shlex.quote(f'models:/{model}@champion')} "
+        f"--env-manager {manager} --port 5001"
     )
 
 
@@ -237,7 +252,6 @@ def log_parts(opened: Run, split: Split) -> None:
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
     for context, part in parts.items():
         opened.dataset(part, context)
-        opened.metrics({f"data/n_{context}": len(part), f"data/n_{context}_positives": int(part.labels.sum())})
     digests = {"data": split.data_digest, "split": split.digest, "test": split.test.digest}
     opened.tags({f"{name}_digest": digest for name, digest in digests.items()})
 

@@ -114,7 +114,7 @@ def train(
     Raises
     ------
     TrainingError
-        If the loss becomes infinite or not a number.
+        If the loss of either part becomes infinite or not a number.
     """
     import keras
 
@@ -131,11 +131,12 @@ def train(
         for epoch in range(recipe.epochs):
             done = _run_epoch(steps, order.permutation(len(training)), lambda n: bar.advance(task, n))
             values = {**done, **check.values()}
-            if not np.isfinite(values["loss"]):
-                raise TrainingError(
-                    f"Expected a finite loss, received {values['loss']} in epoch {epoch + 1} of {recipe.epochs}: lower "
-                    f"the learning rate (lr={recipe.lr:g})."
-                )
+            for name in ("loss", "val_loss"):
+                if not np.isfinite(values[name]):
+                    raise TrainingError(
+                        f"Expected a finite loss, received {name} = {values[name]} in epoch {epoch + 1} of "
+                        f"{recipe.epochs}: lower the learning rate (lr={recipe.lr:g})."
+                    )
             for name, value in values.items():
                 history.setdefault(name, []).append(value)
             bar.update(task, note=f"loss {values['loss']:.4f}  val AUROC {values['val_auroc']:.4f}")
