@@ -10,17 +10,24 @@ import pytest
 from tfbs.datasets import Dataset, Source, load
 from tfbs.simulation import Simulation
 
-LOCAL_COPY = Path(__file__).resolve().parents[2] / "shared" / "data"
-
 
 @pytest.fixture
-def published_files(monkeypatch) -> Path:
-    """The folder of the published files: TFBS_DATA_DIR, or a copy beside the repository; skips if there is neither."""
+def published_files() -> Path:
+    """The folder of the published files; skips unless TFBS_DATA_DIR names one."""
     if not os.environ.get("TFBS_DATA_DIR"):
-        if not LOCAL_COPY.is_dir():
-            pytest.skip("needs the published files: set TFBS_DATA_DIR to the folder that holds packt/ and primer/")
-        monkeypatch.setenv("TFBS_DATA_DIR", str(LOCAL_COPY))
+        pytest.skip("needs the published files: set TFBS_DATA_DIR to the folder that holds packt/ and primer/")
     return Path(os.environ["TFBS_DATA_DIR"])
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory) -> Path:
+    """An SQLite tracking store without runs, to copy: making one takes seconds."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    uri = f"sqlite:///{path}"
+    MlflowClient(uri, uri).search_experiments()
+    return path
 
 
 @pytest.fixture(scope="session")

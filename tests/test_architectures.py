@@ -168,7 +168,7 @@ def test_a_decorated_function_is_an_architecture(registry):
     assert architectures.build("tiny", 7).count_params() == 29
     with pytest.raises(ParameterError, match="at least 7 bp, received 6 bp"):
         architectures.build("tiny", 6)
-    with pytest.raises(ParameterError, match='expected one of .*tiny.* received "tinny"; did you mean "tiny"'):
+    with pytest.raises(ParameterError, match=r'expected one of .*tiny.* received "tinny"; did you mean "tiny"'):
         architectures.get("tinny")
 
 

@@ -22,6 +22,7 @@ from tfbs.attribution import (
     motif_share,
     negative_references,
     shuffle_references,
+    witness,
 )
 from tfbs.errors import AttributionError
 from tfbs.sequences import encode_strings, one_hot
@@ -322,3 +323,15 @@ def test_network_with_two_outputs_is_refused():
 def test_export_refuses_references_per_sequence(baseline, tmp_path):
     with pytest.raises(AttributionError, match="shared references"):
         export_explainer(baseline, np.zeros((2, 3, LENGTH, 4), np.float32), tmp_path)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_witness_calls_shap_itself_and_refuses_other_values(shared):
+    random = np.random.RandomState(0)
+    model = architectures.logit_model(architectures.build("baseline", 50))
+    x = one_hot(random.randint(0, 4, (3, 50)).astype(np.uint8))
+    references = one_hot(random.randint(0, 4, (5, 50) if shared else (3, 5, 50)).astype(np.uint8))
+    ours = deep_shap(model, x, references).contributions
+    assert witness(model, x, references, ours) < 1e-5
+    with pytest.raises(AttributionError, match=r"^Expected the contributions of shap.DeepExplainer within 1%"):
+        witness(model, x, references, 1.1 * ours)

@@ -81,6 +81,8 @@ def published(server, tmp_path, monkeypatch) -> Published:
     monkeypatch.setitem(PUBLISHED, "tiny", tiny)
     monkeypatch.setattr(datasets, "NAMES", (*datasets.NAMES, "tiny"))
     monkeypatch.setenv("TFBS_DATA_DIR", str(tmp_path / "cache"))
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1")
     return tiny
 
 
@@ -129,7 +131,7 @@ def test_a_local_file_with_another_hash_is_refused_and_left_alone(published, ser
     mine = tmp_path / "cache" / "tiny" / "s.txt"
     mine.parent.mkdir(parents=True)
     mine.write_text("my own notes\n")
-    with pytest.raises(DataError, match="expected the published file .* move yours away"):
+    with pytest.raises(DataError, match=r"expected the published file .* move yours away"):
         load(Source("tiny"))
     assert mine.read_text() == "my own notes\n"
     assert server.requests == []

@@ -397,3 +397,9 @@ def test_estimate_reads_as_a_sentence():
     labels, logits = draw(18)
     estimate = auroc(labels, logits)
     assert str(estimate) == f"{estimate.value:.4f} (95 % interval {estimate.lo:.4f} to {estimate.hi:.4f}, n = 300)"
+
+
+def test_a_saturated_network_did_not_train():
+    assert not trained(np.linspace(-4.6e9, -4.2e9, 50))
+    assert not trained(np.linspace(90, 110, 50))
+    assert trained(np.linspace(-9, -7, 50))

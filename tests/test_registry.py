@@ -1,4 +1,5 @@
 import itertools
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,7 +13,8 @@ SOURCE = "mlflow-artifacts:/none"
 
 
 @pytest.fixture
-def client(tmp_path):
+def client(tmp_path, empty_store):
+    shutil.copy(empty_store, tmp_path / "store.db")
     uri = f"sqlite:///{tmp_path}/store.db"
     client = MlflowClient(tracking_uri=uri, registry_uri=uri)
     client.create_registered_model(NAME)

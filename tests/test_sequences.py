@@ -132,7 +132,7 @@ def test_a_missing_file_a_folder_damaged_gzip_and_bytes(tmp_path):
     with pytest.raises(DataError, match=r"absent\.fa, which does not exist"):
         sequences.read(tmp_path / "absent.fa")
     (tmp_path / "folder.fa").mkdir()
-    with pytest.raises(DataError, match="expected a file, received the folder|Expected a file, received the folder"):
+    with pytest.raises(DataError, match="Expected a file, received the folder"):
         sequences.read(tmp_path / "folder.fa")
     whole = gzip.compress(FASTA.encode() * 100)
     for content in (whole[: len(whole) // 2], whole[:20] + b"\x00\xff" * 8 + whole[36:]):

@@ -158,6 +158,37 @@ def check_additivity(attribution: Attribution) -> float:
     return error
 
 
+def witness(model: keras.Model, x: np.ndarray, references: np.ndarray, contributions: np.ndarray) -> float:
+    """Compare contributions with a call of :class:`shap.DeepExplainer` itself.
+
+    Parameters
+    ----------
+    model, x, references
+        As for :func:`deep_shap`; a few sequences are enough.
+    contributions : ndarray, shape (n, L)
+        Ours for the same sequences.
+
+    Returns
+    -------
+    float
+        Largest absolute difference, in units of the largest absolute contribution (0 if both are 0).
+
+    Raises
+    ------
+    AttributionError
+        If shap cannot explain the network, or the difference is above :data:`ADDITIVITY_LIMIT`.
+    """
+    x, references = _checked(model, x, references)
+    theirs = shap_graph.deep_explainer(model, x, references)
+    difference = float(np.abs(theirs - contributions).max() / max(np.abs(theirs).max(), _FLOAT32_RESOLUTION))
+    if not difference <= ADDITIVITY_LIMIT:
+        raise AttributionError(
+            f"Expected the contributions of shap.DeepExplainer within {ADDITIVITY_LIMIT:.0%}, received a relative "
+            f"difference of {difference:.2g}: please report the network, and use ism() meanwhile."
+        )
+    return difference
+
+
 def negative_references(codes: np.ndarray, labels: np.ndarray, k: int, seed: int) -> np.ndarray:
     """Draw references that all sequences share from the negatives of the training part.
 

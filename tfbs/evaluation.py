@@ -16,6 +16,7 @@ from .errors import DataError
 
 Z = float(ndtri(0.975))
 COLLAPSE_SD = 1e-3
+SATURATION_SD = 1e-6
 BINS = 10
 GRID = 100
 RESAMPLES = 1000
@@ -122,9 +123,15 @@ def evaluate(
 
 
 def trained(logits: np.ndarray) -> bool:
-    """Say whether a network learned anything: all logits finite, and their standard deviation at least COLLAPSE_SD."""
+    """Say whether a network tells sequences apart at all.
+
+    It does not when a logit is not finite, when the logits are constant (standard deviation below COLLAPSE_SD: dead
+    units), or when the probabilities are (below SATURATION_SD: every sequence at 0, or every one at 1).
+    """
     logits = np.asarray(logits, float)
-    return bool(np.isfinite(logits).all() and np.std(logits) >= COLLAPSE_SD)
+    if not np.isfinite(logits).all():
+        return False
+    return bool(np.std(logits) >= COLLAPSE_SD and np.std(expit(logits)) >= SATURATION_SD)
 
 
 def auroc(labels: np.ndarray, scores: np.ndarray) -> Estimate:

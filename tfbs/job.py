@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LOGOS = 6
+WITNESSED = 3
 REFERENCES = {"negatives": "training negatives", "shuffles": "dinucleotide shuffles of each sequence"}
 
 
@@ -170,13 +171,17 @@ def _explain(opened: Run, settings: Settings, split: Split, fitted: Fitted) -> E
         rows = np.sort(np.random.RandomState(settings.seed).choice(rows, settings.n_explained, replace=False))
     codes, labels, starts = test.codes[rows], test.labels[rows], test.starts[rows]
     x = sequences.one_hot(codes)
-    result = attribution.deep_shap(fitted.logit_model, x, _references(settings, split, codes))
+    references = _references(settings, split, codes)
+    result = attribution.deep_shap(fitted.logit_model, x, references)
     metrics = {"shap/additivity_max": result.additivity_error}
     share = None
     if test.motif:
         share = metrics["shap/motif_share"] = attribution.motif_share(result.contributions, starts, len(test.motif))
     opened.metrics(metrics)
     attribution.check_additivity(result)
+    few = references if references.ndim == 3 else references[:WITNESSED]
+    theirs = attribution.witness(fitted.logit_model, x[:WITNESSED], few, result.contributions[:WITNESSED])
+    opened.metrics({"shap/explainer_difference": theirs})
     opened.curve("shap_position", np.abs(result.contributions[labels == 1]).mean(0))
     positives = np.flatnonzero(labels == 1)
     top = positives[np.argsort(-result.logits[positives], kind="stable")][:LOGOS]
@@ -213,9 +218,9 @@ def _register(job: Job, split: Split, fitted: Fitted) -> tuple[int | None, Stand
 def _verdict(job: Job, estimates: Mapping[str, Estimate], fitted: Fitted) -> str:
     if not fitted.learned:
         return (
-            f"This network did not train: its logits on the validation part are constant (standard deviation "
-            f"{np.std(fitted.validation):.1g}), so it says the same of every sequence and is not registered; try "
-            f"seed={job.settings.seed + 1}."
+            "This network did not train: it says the same of every validation sequence (probability "
+            f"{expit(fitted.validation).mean():.3f}, standard deviation {expit(fitted.validation).std():.1g}), so it is "
+            f"not registered; try seed={job.settings.seed + 1}."
         )
     area = estimates["auroc"]
     return f"Trained in {fitted.trained.seconds:.1f} s; test AUROC {area}."
@@ -262,7 +267,12 @@ def _facts(split: Split, fitted: Fitted, explained: Explained) -> dict[str, str]
 
 
 def _draw(
-    opened: Run, settings: Settings, split: Split, fitted: Fitted, explained: Explained, estimates: Mapping[str, Estimate]
+    opened: Run,
+    settings: Settings,
+    split: Split,
+    fitted: Fitted,
+    explained: Explained,
+    estimates: Mapping[str, Estimate],
 ) -> dict[str, bytes]:
     """Draw every figure; log figures, attributions and network, and return the PNG files by name."""
     with opened.artifacts() as folder:

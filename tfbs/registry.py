@@ -162,8 +162,8 @@ def crown(version: int, name: str, client: MlflowClient | None = None) -> Standi
             previous, problem = None, error
             time.sleep(0.05 * attempt)
     raise RegistryError(
-        f'Expected the versions of "{name}" to settle, received changes {_MAX_ROUNDS} times in a row: wait for the other '
-        "runs to finish and run again."
+        f'Expected the versions of "{name}" to settle, received changes {_MAX_ROUNDS} times in a row: wait for the '
+        "other runs to finish and run again."
     ) from problem
 
 
@@ -182,7 +182,8 @@ def _best(versions: list[ModelVersion], name: str) -> tuple[Standing, str]:
     """The best of the versions comparable with the newest, and the short data digest of that group."""
     if not versions:
         raise RegistryError(
-            f'Expected a version of "{name}" with the tag selection_score, received none: train one with register=true.'
+            f'Expected a version of "{name}" with the tag selection_score, received none: train one with '
+            "register=true."
         )
     newest = _digests(versions[-1])
     group = sorted((v for v in versions if _digests(v) == newest), key=_rank)

@@ -152,7 +152,7 @@ def signature() -> ModelSignature:
 
 
 def input_example(length: int) -> pd.DataFrame:
-    """Return a table of one sequence of `length` bp that the model accepts, as ``log_model(input_example=)`` takes it."""
+    """Return a table of one sequence of `length` bp, as ``log_model(input_example=)`` takes it."""
     return pd.DataFrame({COLUMN: [("ACGT" * (length // 4 + 1))[:length]]})
 
 

@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from .errors import AttributionError
 
 if TYPE_CHECKING:
@@ -62,6 +64,46 @@ def multipliers(model: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf
     return explain
 
 
+def deep_explainer(model: keras.Model, x: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """Call the public :class:`shap.DeepExplainer`, the reference that our values are held against.
+
+    Parameters
+    ----------
+    model : keras.Model
+        As for :func:`multipliers`.
+    x : ndarray of float32, shape (n, L, 4)
+        One-hot sequences; few, because this is slow.
+    references : ndarray of float32, shape (1 or n, k, L, 4)
+        One-hot references.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, L)
+        Its values summed over the channels.
+
+    Raises
+    ------
+    AttributionError
+        If shap cannot explain an operation of the network.
+    """
+    import shap
+    from tensorflow.python.eager import backprop, execute
+
+    groups = [x] if len(references) == 1 else [x[i : i + 1] for i in range(len(x))]
+    values = []
+    with _TRACING, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for group, background in zip(groups, references, strict=True):
+                explainer = shap.DeepExplainer(model, background)
+                values.append(explainer.shap_values(group, check_additivity=False)[..., 0].sum(-1))
+        except Exception as error:
+            raise AttributionError(_refusal(model, error)) from error
+        finally:
+            execute.record_gradient = backprop.record_gradient
+    return np.concatenate(values).astype(np.float64)
+
+
 def forward_function(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
     """Return the network as a graph: (n, L, 4) -> logits (n,)."""
     import tensorflow as tf
@@ -72,7 +114,6 @@ def forward_function(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
 
 def _trace(model: keras.Model) -> tf.types.experimental.ConcreteFunction:
     """Trace shap's gradient: pairs (2 N, L, 4), sequences first -> list of one tensor (2 N, L, 4)."""
-    import numpy as np
     import tensorflow as tf
     from shap.explainers._deep.deep_tf import TFDeep, custom_record_gradient
     from tensorflow.python.eager import backprop, execute

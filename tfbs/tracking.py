@@ -310,8 +310,8 @@ def _check_artifacts(experiment_id: str) -> None:
     ):
         raise TrackingError(
             f'Expected an artifact folder, received the experiment "{experiment.name}", whose artifacts only a running '
-            f"server can take ({experiment.artifact_location}, made by an `mlflow ui` that was started before the first "
-            "run): add --experiment-name tfbs, or set MLFLOW_TRACKING_URI=http://127.0.0.1:5000 while that UI runs."
+            f"server can take ({experiment.artifact_location}, made by an `mlflow ui` that was started before the "
+            "first run): add --experiment-name tfbs, or set MLFLOW_TRACKING_URI=http://127.0.0.1:5000 while that UI runs."
         )
 
 

@@ -1,4 +1,4 @@
-"""Train a network: deterministic per seed, with a progress bar, several times faster than ``model.fit``.
+"""Train a network: deterministic per seed, with a progress bar, and faster than ``model.fit``.
 
 Small networks on short sequences spend most of ``model.fit`` between the gradient steps. Here many steps run inside one
 compiled graph: sequences stay one byte a base in memory, and each step gathers its batch, one-hot encodes it, and
