@@ -174,7 +174,7 @@ DATA = {
     "--dataset all.txt --labels badlabels.txt": (
         'badlabels.txt, line 40: expected the label 0 or 1, received "positive": correct this line.'
     ),
-    "--dataset gap.txt --labels labels.txt": (
+    "--dataset gap.txt --negatives all.txt": (
         'gap.txt, line 2, record "gap:2": expected a sequence, received nothing: remove or fill this record.'
     ),
     "--dataset short.csv": (

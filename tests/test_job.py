@@ -83,6 +83,10 @@ def test_mlflow_run_logs_the_whole_contract(store):
     assert expected <= set(os.listdir(artifacts))
     table = json.loads((artifacts / "predictions.json").read_text())
     assert table["columns"] == ["id", "label", "probability", "logit", "split"]
+    metrics = json.loads((artifacts / "metrics.json").read_text())
+    assert metrics["columns"] == ["metric", "value", "lo", "hi", "n"]
+    assert [row[0] for row in metrics["data"]].count("test/brier") == 1
+    assert all(low <= value <= high and n == 150 for _, value, low, high, n in metrics["data"])
     with np.load(artifacts / "attributions.npz") as saved:
         assert saved["contributions"].shape == (150, 50)
         assert saved["hypothetical"].shape == (150, 50, 4)
@@ -100,7 +104,7 @@ def test_two_runs_at_once_with_one_seed_agree_to_the_last_digit(store):
     first, second = store.runs()
     assert first.info.run_name == second.info.run_name == "baseline-s0"
     assert store.client.get_experiment(first.info.experiment_id).name == "tfbs"
-    same = first.data.metrics.keys() - {"train/seconds"}
+    same = first.data.metrics.keys() - {"time/training_s"}
     assert {key: first.data.metrics[key] for key in same} == {key: second.data.metrics[key] for key in same}
     assert len(store.client.search_model_versions("name = 'tfbs'")) == 2
     assert str(store.client.get_model_version_by_alias("tfbs", "champion").version) == "1"

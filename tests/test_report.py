@@ -15,10 +15,10 @@ def summary():
 def test_markdown_starts_with_the_table(summary):
     lines = summary.markdown().splitlines()
     assert lines[:4] == [
-        "| baseline on <a & b>: test part, n = 1,500 | value | 95 % interval |",
-        "|---|---|---|",
-        "| AUROC | 0.9876 | 0.9700 to 0.9950 |",
-        "| Brier score | 0.1000 | 0.0500 to 0.2000 |",
+        "| baseline on <a & b>: test part, n = 1,500 | value (95 % interval) |",
+        "|---|---|",
+        "| AUROC | 0.9876 (0.9700 to 0.9950) |",
+        "| Brier score | 0.1000 (0.0500 to 0.2000) |",
     ]
     assert "Beware." in lines
     assert "| data digest | abc |" in lines

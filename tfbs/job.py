@@ -133,9 +133,9 @@ def _fit(opened: Run, job: Job, split: Split) -> Fitted:
     """Train, and predict the parts that training did not see."""
     recipe, settings = job.full_recipe, job.settings
     threads = training.configure(recipe.batch_size * split.train.length, settings.deterministic)
-    opened.params({"threads": threads})
     trained = training.train(settings.arch, recipe, (split.train, split.validation), settings.seed, opened.epoch)
-    opened.metrics({"train/seconds": trained.seconds, "train/parameters": trained.model.count_params()})
+    opened.params({"threads": threads, "n_weights": trained.model.count_params()})
+    opened.metrics({"time/training_s": trained.seconds})
     model = architectures.logit_model(trained.model)
     validation, test = (training.predict_logits(model, part.codes) for part in (split.validation, split.test))
     return Fitted(trained, model, validation, test)
@@ -182,7 +182,7 @@ def _explain(opened: Run, settings: Settings, split: Split, fitted: Fitted) -> E
     few = references if references.ndim == 3 else references[:WITNESSED]
     theirs = attribution.witness(fitted.logit_model, x[:WITNESSED], few, result.contributions[:WITNESSED])
     opened.metrics({"shap/explainer_difference": theirs})
-    opened.curve("shap_position", np.abs(result.contributions[labels == 1]).mean(0))
+    opened.curve("shap_position", np.abs(result.contributions[labels == 1]).mean(0), np.arange(1, test.length + 1))
     positives = np.flatnonzero(labels == 1)
     top = positives[np.argsort(-result.logits[positives], kind="stable")][:LOGOS]
     return Explained(rows, result, top, attribution.ism(fitted.logit_model, x[top[:1]])[0], share)
@@ -219,8 +219,8 @@ def _verdict(job: Job, estimates: Mapping[str, Estimate], fitted: Fitted) -> str
     if not fitted.learned:
         return (
             "This network did not train: it says the same of every validation sequence (probability "
-            f"{expit(fitted.validation).mean():.3f}, standard deviation {expit(fitted.validation).std():.1g}), so it is "
-            f"not registered; try seed={job.settings.seed + 1}."
+            f"{expit(fitted.validation).mean():.3f}, standard deviation {expit(fitted.validation).std():.1g}), so it "
+            f"is not registered; try seed={job.settings.seed + 1}."
         )
     area = estimates["auroc"]
     return f"Trained in {fitted.trained.seconds:.1f} s; test AUROC {area}."
@@ -237,9 +237,7 @@ def _cautions(shortcuts: Mapping[str, float], area: Estimate, explained: Explain
     if shortcuts["duplicate_share"]:
         found.append(f"{shortcuts['duplicate_share']:.1%} of the test sequences stand in the training part too.")
     if explained.attribution.additivity_error > attribution.ADDITIVITY_WARN:
-        found.append(
-            f"The contributions add up to the logit only within {explained.attribution.additivity_error:.1e}."
-        )
+        found.append(f"The contributions add up to the logit only within {explained.attribution.additivity_error:.1e}.")
     return found
 
 

@@ -182,16 +182,15 @@ def _best(versions: list[ModelVersion], name: str) -> tuple[Standing, str]:
     """The best of the versions comparable with the newest, and the short data digest of that group."""
     if not versions:
         raise RegistryError(
-            f'Expected a version of "{name}" with the tag selection_score, received none: train one with '
-            "register=true."
+            f'Expected a version of "{name}" with the tag selection_score, received none: train one with register=true.'
         )
     newest = _digests(versions[-1])
     group = sorted((v for v in versions if _digests(v) == newest), key=_rank)
     best, tags = group[0], group[0].tags
     reason = (
         f"{tags['arch']}, seed {tags['seed']}: highest validation AUPRC ({float(tags['selection_score']):.4f}, Brier "
-        f"{float(tags['val_brier']):.4f}) of {len(group)} version{'s' * (len(group) > 1)} with data {newest[0][:8]} and "
-        f"split {newest[1][:8]}"
+        f"{float(tags['val_brier']):.4f}) of {len(group)} version{'s' * (len(group) > 1)} with data {newest[0][:8]} "
+        f"and split {newest[1][:8]}"
     )
     if len(group) > 1:
         second = group[1]

@@ -72,8 +72,8 @@ class Summary:
 
     def markdown(self) -> str:
         """The run's description: the table first, because the UI folds the rest away."""
-        lines = [f"| {self.title}: test part, n = {self.n:,} | value | 95 % interval |", "|---|---|---|"]
-        lines += [f"| {label} | {value} | {interval} |" for label, value, interval in self.rows]
+        lines = [f"| {self.title}: test part, n = {self.n:,} | value (95 % interval) |", "|---|---|"]
+        lines += [f"| {label} | {value} ({interval}) |" for label, value, interval in self.rows]
         lines += ["", *(f"{sentence}\n" for sentence in self.sentences)]
         lines += ["| data and network | |", "|---|---|", *(f"| {key} | {value} |" for key, value in self.facts.items())]
         return "\n".join(lines)

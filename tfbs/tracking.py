@@ -18,6 +18,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -89,17 +90,19 @@ class Run:
         self.metrics({EPOCH_NAMES[key]: value for key, value in values.items()}, step=number + 1)
 
     def estimates(self, part: str, estimates: Mapping[str, Estimate]) -> None:
-        """Log each metric of `part` (``test``, ``val``) with its 95 % limits and the number of sequences.
+        """Log each metric of `part` (``test``, ``val``), with limits for the two areas, and a table with all limits.
 
-        The limits of the two areas stand beside them, those of the other metrics in a section of their own, so that the
-        charts page stays readable.
+        The table ``metrics.json`` holds value, 95 % limits and sample size of every metric; as metrics the limits of
+        all of them would bury the charts page.
         """
         values = {f"{part}/n": next(iter(estimates.values())).n}
         for name, estimate in estimates.items():
-            section = part if name in ("auroc", "auprc") else f"{part}_limits"
-            values |= {f"{part}/{name}": estimate.value}
-            values |= {f"{section}/{name}_lo": estimate.lo, f"{section}/{name}_hi": estimate.hi}
+            values[f"{part}/{name}"] = estimate.value
+            if name in ("auroc", "auprc"):
+                values |= {f"{part}/{name}_lo": estimate.lo, f"{part}/{name}_hi": estimate.hi}
         self.metrics(values)
+        rows = [{"metric": f"{part}/{name}", **asdict(estimate)} for name, estimate in estimates.items()]
+        self.client.log_table(self.run_id, pd.DataFrame(rows), "metrics.json")
 
     def curve(self, name: str, values: np.ndarray, steps: np.ndarray | None = None) -> None:
         """Log a curve as ``curve/<name>``, one metric value per step, so that the UI overlays runs."""
@@ -305,13 +308,13 @@ def _check_server() -> None:
 
 def _check_artifacts(experiment_id: str) -> None:
     experiment = MlflowClient().get_experiment(experiment_id)
-    if experiment.artifact_location.startswith("mlflow-artifacts:") and not mlflow.get_tracking_uri().startswith(
-        "http"
-    ):
+    served = experiment.artifact_location.startswith("mlflow-artifacts:")
+    if served and not mlflow.get_tracking_uri().startswith("http"):
         raise TrackingError(
             f'Expected an artifact folder, received the experiment "{experiment.name}", whose artifacts only a running '
             f"server can take ({experiment.artifact_location}, made by an `mlflow ui` that was started before the "
-            "first run): add --experiment-name tfbs, or set MLFLOW_TRACKING_URI=http://127.0.0.1:5000 while that UI runs."
+            "first run): add --experiment-name tfbs, or set MLFLOW_TRACKING_URI=http://127.0.0.1:5000 while that UI "
+            "runs."
         )
 
 
