@@ -54,7 +54,7 @@ def page(tmp_path):
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        context = browser.new_context(viewport={"width": 1500, "height": 1000})
+        context = browser.new_context(viewport={"width": 1500, "height": 1150})
         context.add_init_script(QUIET)
         page = context.new_page()
         page.set_default_timeout(60_000)
@@ -71,7 +71,7 @@ def test_charts_of_both_runs_are_overlaid_without_any_set_up(store, address, pag
             scroll_to(page, metric)
             for run in ("baseline-s0", "modified-s0"):
                 page.get_by_text(f"{run} ({metric})").first.wait_for()
-        page.mouse.wheel(0, {"curves": -9999, "epochs": 500}[name])
+        page.mouse.wheel(0, {"curves": -9999, "epochs": 250}[name])
         page.wait_for_timeout(2000)
         page.screenshot(path=page.folder / f"{name}.png")
 

@@ -22,7 +22,8 @@ from .training import Trained
 
 if TYPE_CHECKING:
     import keras
-    from matplotlib.figure import Figure
+
+    from .plots import Figure
 
 LOGOS = 6
 WITNESSED = 3

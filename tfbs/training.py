@@ -7,9 +7,11 @@ applies the Keras loss and optimizer. The arithmetic is that of ``model.fit``; o
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,8 +69,9 @@ def configure(batch_bases: int, deterministic: bool = True) -> int:
     TrainingError
         If TensorFlow already runs with other settings.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import tensorflow as tf
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _quiet():
+        import tensorflow as tf
 
     threads = 1 if batch_bases < SMALL else os.cpu_count() or 1
     try:
@@ -82,6 +85,20 @@ def configure(batch_bases: int, deterministic: bool = True) -> int:
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     return threads
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Drop what TensorFlow's C++ part writes while it loads, before its log level applies; exceptions still pass."""
+    sys.stderr.flush()
+    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)
 
 
 def train(
