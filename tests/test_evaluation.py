@@ -4,54 +4,28 @@ import time
 
 import numpy as np
 import pytest
-from scipy.special import expit, logit
+from scipy.special import expit
 from scipy.stats import norm
 from sklearn import metrics
+from test_intervals import Z, draw
 
 from tfbs.errors import DataError
 from tfbs.evaluation import (
     METRICS,
-    auroc,
     bootstrap,
     calibration_curve,
-    delong,
-    delong_covariance,
     evaluate,
-    newcombe,
     pr_curve_on_grid,
     precision_recall_curve,
     roc_curve,
     roc_curve_on_grid,
     trained,
-    wilson,
 )
-
-Z = norm.ppf(0.975)
-
-
-def draw(seed: int, n: int = 300, distance: float = 1.5, decimals: int = 8) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and logits that are calibrated log-odds: normal with means -d^2/2 and d^2/2 and standard deviation d."""
-    random = np.random.RandomState(seed)
-    labels = random.permutation(np.arange(n) % 2)
-    logits = distance * random.randn(n) + (2 * labels - 1) * distance**2 / 2
-    return labels, np.round(logits, decimals)
+from tfbs.intervals import auroc, delong, wilson
 
 
 def constant(n: int = 200) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(n) % 2, np.zeros(n)
-
-
-def plain_delong(labels: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """DeLong's estimate as it is defined, over all pairs."""
-    above, below = [], []
-    for scores in rows:
-        positive, negative = scores[labels == 1][:, None], scores[labels == 0][None]
-        kernel = (positive > negative) + 0.5 * (positive == negative)
-        above.append(kernel.mean(axis=1))
-        below.append(kernel.mean(axis=0))
-    above, below = np.array(above), np.array(below)
-    covariance = np.cov(above) / above.shape[1] + np.cov(below) / below.shape[1]
-    return above.mean(axis=1), np.atleast_2d(covariance)
 
 
 @pytest.mark.parametrize("decimals", [8, 1, 0])
@@ -89,65 +63,6 @@ def test_thresholded_areas_of_a_published_confusion():
     assert round(result["auroc_thresholded"].value, 4) == 0.9903
     assert round(result["auprc_thresholded"].value, 4) == 0.9797
     assert result["accuracy"].value == pytest.approx(495 / 500)
-
-
-@pytest.mark.parametrize("decimals", [8, 1, 0])
-def test_delong_equals_its_definition(decimals):
-    labels, first = draw(3, n=121, decimals=decimals)
-    _, noise = draw(4, n=121, decimals=decimals)
-    rows = np.array([first, first + noise, -noise])
-    areas, covariance = delong_covariance(labels, rows)
-    expected = plain_delong(labels, rows)
-    np.testing.assert_allclose(areas, expected[0], atol=1e-13)
-    np.testing.assert_allclose(covariance, expected[1], atol=1e-13)
-    area, variance, (above, below) = delong(labels, first)
-    assert (area, variance) == pytest.approx((areas[0], covariance[0, 0]), abs=1e-15)
-    assert above.shape == (60,) if labels.sum() == 60 else (61,)
-    assert above.mean() == pytest.approx(below.mean()) == pytest.approx(area)
-
-
-def test_paired_variance_from_the_components_equals_the_covariance():
-    labels, first = draw(5)
-    second = first + draw(6)[1]
-    (_, _, (v10, v01)), (_, _, (w10, w01)) = delong(labels, first), delong(labels, second)
-    paired = np.var(v10 - w10, ddof=1) / len(v10) + np.var(v01 - w01, ddof=1) / len(v01)
-    _, covariance = delong_covariance(labels, np.array([first, second]))
-    assert paired == pytest.approx(np.array([1, -1]) @ covariance @ np.array([1, -1]))
-
-
-def test_auroc_interval_is_delong_on_the_logit_scale():
-    labels, logits = draw(7)
-    estimate = auroc(labels, logits)
-    (area,), covariance = plain_delong(labels, logits[None])
-    half = Z * covariance[0, 0] ** 0.5 / (area * (1 - area))
-    assert logit([estimate.lo, estimate.value, estimate.hi]) == pytest.approx(logit(area) + half * np.array([-1, 0, 1]))
-    assert estimate.n == 300
-
-
-@pytest.mark.parametrize(("area", "positives", "negatives"), [(1, 241, 259), (0.5, 30, 300), (0.93, 8, 11), (0, 5, 9)])
-def test_newcombe_solves_its_quartic(area, positives, negatives):
-    a, poly = np.polynomial.Polynomial([0, 1]), np.polynomial.Polynomial
-    mean = (positives + negatives) / 2 - 1
-    inner = (2 - a) * (1 + a) + mean * (1 - a) * (1 + a) + mean * a * (2 - a)
-    quartic = positives * negatives * (area - a) ** 2 * (2 - a) * (1 + a) - Z**2 * a * (1 - a) * inner
-    assert isinstance(quartic, poly)
-    roots = quartic.roots()
-    roots = np.sort(roots[np.abs(roots.imag) < 1e-6].real)
-    roots = roots[(roots > -1e-6) & (roots < 1 + 1e-6)]
-    assert newcombe(area, positives, negatives) == pytest.approx((roots[0], roots[-1]), abs=1e-6)
-
-
-def test_newcombe_at_perfect_separation_of_one_pair_is_the_score_interval_of_a_proportion():
-    # One positive and one negative: N* = 0, V = A (1 - A), so that the interval is Wilson's for 1 of 1.
-    assert newcombe(1.0, 1, 1) == pytest.approx((1 / (1 + Z**2), 1.0))
-
-
-def test_wilson_equals_its_closed_form_at_the_edges_and_a_textbook_value():
-    lo, hi = wilson(np.array([0, 20, 81]), np.array([20, 20, 263]))
-    assert (lo[0], hi[1]) == (0, 1)
-    assert hi[0] == pytest.approx(Z**2 / (20 + Z**2)) == pytest.approx(1 - lo[1])
-    # Newcombe, Statistics in Medicine 17, 857-872 (1998), table I: 81/263 gives 0.2553 to 0.3662.
-    assert (round(float(lo[2]), 4), round(float(hi[2]), 4)) == (0.2553, 0.3662)
 
 
 @pytest.mark.parametrize("decimals", [8, 1])
@@ -327,9 +242,7 @@ def test_bad_input_is_named_in_one_sentence(function, labels, logits, words):
     assert "\n" not in str(caught.value)
 
 
-def test_further_bad_input():
-    with pytest.raises(DataError, match="at least two sequences of each class"):
-        delong(np.array([0, 0, 1]), np.arange(3.0))
+def test_calibration_curve_refuses_what_is_no_probability():
     with pytest.raises(DataError, match="probabilities from 0 to 1, received -1 to 2"):
         calibration_curve(np.array([0, 1]), np.array([-1.0, 2.0]))
 
@@ -391,12 +304,6 @@ def test_a_calibrated_network_is_not_called_miscalibrated():
         assert estimate.lo <= estimate.value <= estimate.hi
         held += estimate.lo == 0
     assert held >= 92
-
-
-def test_estimate_reads_as_a_sentence():
-    labels, logits = draw(18)
-    estimate = auroc(labels, logits)
-    assert str(estimate) == f"{estimate.value:.4f} (95 % interval {estimate.lo:.4f} to {estimate.hi:.4f}, n = 300)"
 
 
 def test_a_saturated_network_did_not_train():

@@ -13,7 +13,8 @@ from scipy.special import expit
 from sklearn import metrics
 
 from tfbs import plots
-from tfbs.evaluation import Estimate, calibration_curve, evaluate
+from tfbs.evaluation import calibration_curve, evaluate
+from tfbs.intervals import Estimate
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from tfbs.evaluation import Estimate
+from tfbs.intervals import Estimate
 from tfbs.report import Summary
 
 

@@ -12,7 +12,7 @@ from scipy.special import expit
 from . import architectures, attribution, datasets, evaluation, plots, registry, sequences, splits, tracking, training
 from .attribution import Attribution
 from .datasets import Dataset
-from .evaluation import Estimate
+from .intervals import Estimate, auroc
 from .registry import Candidate, Standing
 from .report import Summary
 from .settings import Job, Settings
@@ -157,8 +157,8 @@ def _shortcuts(opened: Run, split: Split) -> dict[str, float]:
     labels = split.test.labels
     found = {
         "duplicate_share": splits.duplicate_share(split.train, split.test),
-        "gc_auroc": evaluation.auroc(labels, splits.gc_scores(split.train, split.test)).value,
-        "kmer_auroc": evaluation.auroc(labels, splits.kmer_scores(split.train, split.test)).value,
+        "gc_auroc": auroc(labels, splits.gc_scores(split.train, split.test)).value,
+        "kmer_auroc": auroc(labels, splits.kmer_scores(split.train, split.test)).value,
     }
     opened.metrics({f"data/{name}": value for name, value in found.items()})
     return found

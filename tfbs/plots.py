@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .evaluation import BINS, Estimate, calibration_curve, precision_recall_curve, roc_curve
+from .evaluation import BINS, calibration_curve, precision_recall_curve, roc_curve
+from .intervals import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

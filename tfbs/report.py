@@ -7,7 +7,7 @@ import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .evaluation import Estimate
+from .intervals import Estimate
 
 LABELS = {
     "auroc": "AUROC",

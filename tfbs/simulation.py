@@ -143,6 +143,7 @@ def simulate(settings: Simulation) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     Notes
     -----
+    As in the published sequences, a site never ends on the last base: it starts at 0 to length - width - 1.
     No negative holds the consensus, and no positive holds it outside its site (on either strand when `both_strands`).
     The same settings give the same bytes everywhere: the stream of ``numpy.random.RandomState`` is frozen (NEP 19).
     """
@@ -160,7 +161,7 @@ def _draw(settings: Simulation, positive: bool, random: np.random.RandomState) -
     decoy = not positive and random.random_sample() < settings.decoys
     for _ in range(MAX_TRIES):
         row = random.randint(0, 4, settings.length, dtype=np.uint8)
-        start = int(random.randint(0, settings.length - width + 1, dtype=np.int64))
+        start = int(random.randint(0, max(settings.length - width, 1), dtype=np.int64))
         planted = np.zeros(0, np.uint8)
         if positive:
             planted = _site(settings, random)

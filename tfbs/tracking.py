@@ -27,16 +27,15 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Experiment, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.tracking import fluent
 from mlflow.utils import name_utils
 from scipy.special import expit
 
 from . import evaluation
 from .datasets import Dataset
 from .errors import TfbsError, TrackingError
-from .evaluation import Estimate
+from .intervals import Estimate
 from .splits import Split
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -170,12 +169,11 @@ def run(name: str) -> Iterator[Run]:
         If the tracking server does not answer or its store cannot take artifacts from here.
     """
     _check_server()
-    launched = "MLFLOW_RUN_ID" in os.environ
+    launched = os.environ.get("MLFLOW_RUN_ID")
     try:
-        if not launched and not {"MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"} & os.environ.keys():
-            mlflow.set_experiment(EXPERIMENT)
-        _check_artifacts(fluent._get_experiment_id())
-        active = mlflow.start_run(run_name=None if launched else name)
+        experiment = _experiment(launched)
+        _check_artifacts(experiment)
+        active = mlflow.start_run(launched, experiment.experiment_id, run_name=None if launched else name)
     except MlflowException as error:
         raise TrackingError(
             f"Expected to open a run at {mlflow.get_tracking_uri()}, received: {_first_sentence(error)}: check "
@@ -306,8 +304,23 @@ def _check_server() -> None:
         ) from error
 
 
-def _check_artifacts(experiment_id: str) -> None:
-    experiment = MlflowClient().get_experiment(experiment_id)
+def _experiment(run_id: str | None) -> Experiment:
+    """Return the experiment of a launched run, or the one that the environment names, made if need be."""
+    client = MlflowClient()
+    number = client.get_run(run_id).info.experiment_id if run_id else os.environ.get("MLFLOW_EXPERIMENT_ID")
+    if number:
+        return client.get_experiment(number)
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+    if client.get_experiment_by_name(name) is None:
+        try:
+            client.create_experiment(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+    return client.get_experiment_by_name(name)
+
+
+def _check_artifacts(experiment: Experiment) -> None:
     served = experiment.artifact_location.startswith("mlflow-artifacts:")
     if served and not mlflow.get_tracking_uri().startswith("http"):
         raise TrackingError(
