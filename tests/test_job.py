@@ -93,6 +93,8 @@ def test_mlflow_run_logs_the_whole_contract(store):
     if run.data.tags["tfbs.verdict"] == "trained":
         version = store.client.get_model_version_by_alias("my model", "champion")
         assert version.run_id == run.info.run_id
+        assert float(version.tags["selection_lo"]) <= float(version.tags["selection_score"])
+        assert version.tags["selection_n"] == "45"
         assert version.tags["data_digest"] == run.data.tags["tfbs.data_digest"]
         assert "mlflow models serve -m 'models:/my model@champion' --env-manager local" in output
     assert "workflowType=machine_learning&compareRunsMode=CHART" in output

@@ -111,7 +111,8 @@ def test_metrics_curves_and_estimates_stand_under_their_names(client):
     with tracking.run("x") as opened:
         opened.epoch(0, {"loss": 0.5, "auroc": 0.6, "val_loss": 0.4, "val_auroc": 0.7, "val_auprc": 0.8})
         opened.curve("roc_tpr", np.linspace(0, 1, 1500))
-        opened.estimates("test", {"auroc": Estimate(0.9, 0.8, 0.95, 77), "brier": Estimate(0.1, 0.05, 0.2, 77)})
+        opened.estimates({"test/auroc": Estimate(0.9, 0.8, 0.95, 77), "test/brier": Estimate(0.1, 0.05, 0.2, 77)})
+        opened.estimates({"data/gc_auroc": Estimate(0.6, 0.5, 0.7, 77)})
     metrics = client.get_run(opened.run_id).data.metrics
     assert metrics["train/loss"] == 0.5
     assert metrics["val/auprc"] == 0.8
@@ -127,7 +128,14 @@ def test_metrics_curves_and_estimates_stand_under_their_names(client):
         "test/brier": 0.1,
     }
     table = client.load_table(opened.experiment_id, "metrics.json", run_ids=[opened.run_id])
-    assert table.iloc[1].to_dict() == {"metric": "test/brier", "value": 0.1, "lo": 0.05, "hi": 0.2, "n": 77}
+    assert table["metric"].tolist() == ["test/auroc", "test/brier", "data/gc_auroc"]
+    assert table.iloc[1][["metric", "value", "lo", "hi", "n"]].to_dict() == {
+        "metric": "test/brier",
+        "value": 0.1,
+        "lo": 0.05,
+        "hi": 0.2,
+        "n": 77,
+    }
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that not even root can write")
@@ -154,3 +162,18 @@ def test_links_and_commands_fit_the_store(client, monkeypatch):
 def test_git_state_tells_the_commit(client):
     state = tracking.git_state()
     assert state == {} or (len(state["git_commit"]) == 40 and state["git_dirty"] in ("true", "false"))
+
+
+class Unreachable(MlflowClient):
+    """A store that is gone."""
+
+    def log_batch(self, *args, **kwargs):
+        raise mlflow.exceptions.MlflowException("API request failed with ConnectionError\nTraceback")
+
+
+def test_a_store_that_fails_half_way_is_told_in_one_sentence(client):
+    sentence = r"^Expected sqlite.* to take what the run logs, received: API request failed with ConnectionError: check"
+    gone = Unreachable(client.tracking_uri, client.tracking_uri)
+    with pytest.raises(TrackingError, match=sentence), tracking.run("x") as opened:
+        tracking.Run(gone, opened.run_id, opened.experiment_id).metrics({"a": 1.0})
+    assert client.get_run(opened.run_id).info.status == "FAILED"

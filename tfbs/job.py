@@ -71,6 +71,15 @@ class Explained:
 
 
 @dataclass(frozen=True)
+class Shortcuts:
+    """What one reaches without a network: share of test sequences seen in training, AUROC of GC content and k-mers."""
+
+    duplicate_share: float
+    gc: Estimate
+    kmer: Estimate
+
+
+@dataclass(frozen=True)
 class Result:
     """What a finished run leaves: where it is logged, its summary, and its version (None if not registered)."""
 
@@ -145,22 +154,23 @@ def _fit(opened: Run, job: Job, split: Split) -> Fitted:
 def _evaluate(opened: Run, split: Split, fitted: Fitted, seed: int) -> dict[str, Estimate]:
     """Measure the network on the test part; log metrics, curves and predictions."""
     estimates = evaluation.evaluate(split.test.labels, fitted.test, seed)
-    opened.estimates("test", estimates)
+    opened.estimates({f"test/{name}": estimate for name, estimate in estimates.items()})
     tracking.log_curves(opened, split.test.labels, fitted.test)
     parts = {"validation": (split.validation, fitted.validation), "test": (split.test, fitted.test)}
     tracking.log_predictions(opened, parts)
     return estimates
 
 
-def _shortcuts(opened: Run, split: Split) -> dict[str, float]:
+def _shortcuts(opened: Run, split: Split) -> Shortcuts:
     """Measure what the test part gives away without a network."""
     labels = split.test.labels
-    found = {
-        "duplicate_share": splits.duplicate_share(split.train, split.test),
-        "gc_auroc": auroc(labels, splits.gc_scores(split.train, split.test)).value,
-        "kmer_auroc": auroc(labels, splits.kmer_scores(split.train, split.test)).value,
-    }
-    opened.metrics({f"data/{name}": value for name, value in found.items()})
+    found = Shortcuts(
+        splits.duplicate_share(split.train, split.test),
+        auroc(labels, splits.gc_scores(split.train, split.test)),
+        auroc(labels, splits.kmer_scores(split.train, split.test)),
+    )
+    opened.metrics({"data/duplicate_share": found.duplicate_share})
+    opened.estimates({"data/gc_auroc": found.gc, "data/kmer_auroc": found.kmer})
     return found
 
 
@@ -211,7 +221,7 @@ def _register(job: Job, split: Split, fitted: Fitted) -> tuple[int | None, Stand
         "data_digest": split.data_digest,
         "split_digest": split.digest,
     }
-    candidate = Candidate(fitted.logit_model, references, scores["auprc"].value, scores["brier"].value, tags)
+    candidate = Candidate(fitted.logit_model, references, scores["auprc"], scores["brier"], tags)
     version = registry.register(candidate, settings.registered_model)
     return version, registry.crown(version, settings.registered_model)
 
@@ -227,16 +237,16 @@ def _verdict(job: Job, estimates: Mapping[str, Estimate], fitted: Fitted) -> str
     return f"Trained in {fitted.trained.seconds:.1f} s; test AUROC {area}."
 
 
-def _cautions(shortcuts: Mapping[str, float], area: Estimate, explained: Explained) -> list[str]:
+def _cautions(shortcuts: Shortcuts, area: Estimate, explained: Explained) -> list[str]:
     """Say what one must know to trust the figures."""
-    shortcut = max(shortcuts["gc_auroc"], shortcuts["kmer_auroc"])
+    beaten = area.value > max(shortcuts.gc.value, shortcuts.kmer.value)
     found = [
-        f"Without a network, GC content reaches AUROC {shortcuts['gc_auroc']:.4f} and a logistic regression on "
-        f"{splits.KMER}-mer counts {shortcuts['kmer_auroc']:.4f}"
-        + ("; the network does not beat that." if area.value <= shortcut else ".")
+        f"Without a network, GC content reaches AUROC {shortcuts.gc.value:.4f} and a logistic regression on "
+        f"{splits.KMER}-mer counts {shortcuts.kmer.value:.4f}"
+        + ("." if beaten else "; the network does not beat that.")
     ]
-    if shortcuts["duplicate_share"]:
-        found.append(f"{shortcuts['duplicate_share']:.1%} of the test sequences stand in the training part too.")
+    if shortcuts.duplicate_share:
+        found.append(f"{shortcuts.duplicate_share:.1%} of the test sequences stand in the training part too.")
     if explained.attribution.additivity_error > attribution.ADDITIVITY_WARN:
         found.append(f"The contributions add up to the logit only within {explained.attribution.additivity_error:.1e}.")
     return found

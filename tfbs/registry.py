@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from . import attribution, serving
 from .errors import RegistryError
+from .intervals import Estimate
 
 if TYPE_CHECKING:
     import keras
@@ -41,7 +42,7 @@ class Candidate:
         Input (N, L, 4), output (N, 1) logit.
     references : ndarray of float32, shape (k, L, 4)
         References of the served explanations.
-    auprc, brier : float
+    auprc, brier : Estimate
         Selection score (higher wins) and tie-break (lower wins), both on the validation part.
     tags : dict of str to str
         ``arch``, ``seed``, ``dataset``, ``data_digest``, ``split_digest`` and whatever else is worth knowing.
@@ -49,8 +50,8 @@ class Candidate:
 
     logit_model: keras.Model
     references: np.ndarray
-    auprc: float
-    brier: float
+    auprc: Estimate
+    brier: Estimate
     tags: dict[str, str]
 
 
@@ -106,7 +107,9 @@ def register(candidate: Candidate, name: str) -> int:
 
 def _tags(candidate: Candidate) -> dict[str, str]:
     """Tags that the version carries from its first moment, so that no other run sees it without them."""
-    scores = {"selection_metric": SELECTION_METRIC, "selection_score": candidate.auprc, "val_brier": candidate.brier}
+    score = candidate.auprc
+    scores = {"selection_metric": SELECTION_METRIC, "selection_score": score.value, "val_brier": candidate.brier.value}
+    scores |= {"selection_lo": score.lo, "selection_hi": score.hi, "selection_n": score.n}
     return {key: str(value) for key, value in {**candidate.tags, **scores}.items()}
 
 

@@ -39,6 +39,7 @@ from .intervals import Estimate
 from .splits import Split
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
 
 EXPERIMENT = "tfbs"
@@ -88,19 +89,22 @@ class Run:
         """Log the values of one epoch; the step is the epoch counted from 1."""
         self.metrics({EPOCH_NAMES[key]: value for key, value in values.items()}, step=number + 1)
 
-    def estimates(self, part: str, estimates: Mapping[str, Estimate]) -> None:
-        """Log each metric of `part` (``test``, ``val``), with limits for the two areas, and a table with all limits.
+    def estimates(self, estimates: Mapping[str, Estimate]) -> None:
+        """Log metrics by their full names, with ``_lo`` and ``_hi`` for the two areas of the test part.
 
-        The table ``metrics.json`` holds value, 95 % limits and sample size of every metric; as metrics the limits of
-        all of them would bury the charts page.
+        The table ``metrics.json`` holds value, 95 % limits and sample size of every one; as metrics the limits of all
+        of them would bury the charts page.
         """
-        values = {f"{part}/n": next(iter(estimates.values())).n}
-        for name, estimate in estimates.items():
-            values[f"{part}/{name}"] = estimate.value
-            if name in ("auroc", "auprc"):
-                values |= {f"{part}/{name}_lo": estimate.lo, f"{part}/{name}_hi": estimate.hi}
+        values = {name: estimate.value for name, estimate in estimates.items()}
+        for name in ("test/auroc", "test/auprc"):
+            if name in estimates:
+                values |= {
+                    f"{name}_lo": estimates[name].lo,
+                    f"{name}_hi": estimates[name].hi,
+                    "test/n": estimates[name].n,
+                }
         self.metrics(values)
-        rows = [{"metric": f"{part}/{name}", **asdict(estimate)} for name, estimate in estimates.items()]
+        rows = [{"metric": name, **asdict(estimate)} for name, estimate in estimates.items()]
         self.client.log_table(self.run_id, pd.DataFrame(rows), "metrics.json")
 
     def curve(self, name: str, values: np.ndarray, steps: np.ndarray | None = None) -> None:
@@ -191,13 +195,32 @@ def run(name: str) -> Iterator[Run]:
         status = "KILLED"
         raise
     except Exception as error:
-        opened.describe(failure(error))
+        with contextlib.suppress(MlflowException):
+            opened.describe(failure(error))
+        if isinstance(error, MlflowException):
+            raise TrackingError(
+                f"Expected {mlflow.get_tracking_uri()} to take what the run logs, received: {_first_sentence(error)}: "
+                "check the tracking server or store and run again."
+            ) from error
         raise
     finally:
-        interrupts = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGINT)}
-        mlflow.end_run(status)
-        signal.signal(signal.SIGINT, interrupts[signal.SIGINT])
+        _end(opened.run_id, status)
         signal.signal(signal.SIGTERM, previous)
+
+
+def _end(run_id: str, status: str) -> None:
+    """End the active run without being interrupted in turn."""
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        mlflow.end_run(status)
+    except MlflowException as error:
+        raise TrackingError(
+            f"Expected to end run {run_id} as {status}, received: {_first_sentence(error)}: it may stay RUNNING in "
+            f"{mlflow.get_tracking_uri()} until you delete it."
+        ) from error
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def failure(error: Exception) -> str:
@@ -207,10 +230,11 @@ def failure(error: Exception) -> str:
 
 
 def explain_failure(error: Exception) -> None:
-    """Describe a failure on the run that ``mlflow run`` created, when it happens before the run is opened."""
+    """Describe a failure on the run that ``mlflow run`` created, if it can be reached, even before it is opened."""
     run_id = os.environ.get("MLFLOW_RUN_ID")
     if run_id:
-        MlflowClient().set_tag(run_id, NOTE, failure(error))
+        with contextlib.suppress(MlflowException):
+            MlflowClient().set_tag(run_id, NOTE, failure(error))
 
 
 def charts_link(experiment_id: str) -> str:
