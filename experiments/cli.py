@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import Field, fields
 from typing import Any
 
@@ -28,7 +28,12 @@ class _Parser(argparse.ArgumentParser):
         raise ParameterError(f"Expected parameters as name=value, received a problem: {message}.")
 
 
-def parse(argv: Sequence[str], groups: Sequence[type], description: str = "") -> list[dict[str, Any]]:
+def parse(
+    argv: Sequence[str],
+    groups: Sequence[type],
+    description: str = "",
+    choices: Mapping[str, Iterable[str]] | None = None,
+) -> list[dict[str, Any]]:
     """Parse ``--name value`` pairs into the fields of dataclasses.
 
     Parameters
@@ -39,6 +44,8 @@ def parse(argv: Sequence[str], groups: Sequence[type], description: str = "") ->
         Their field names are the parameters, no name twice.
     description : str
         First line of the help.
+    choices : mapping of str to iterable of str, optional
+        Values that the help lists for a parameter.
 
     Returns
     -------
@@ -55,7 +62,8 @@ def parse(argv: Sequence[str], groups: Sequence[type], description: str = "") ->
     for group in groups:
         section = parser.add_argument_group(group.__doc__.splitlines()[0].rstrip("."))
         for field in fields(group):
-            section.add_argument(f"--{field.name}", default=argparse.SUPPRESS, help=_help(group, field), metavar="X")
+            text = _help(group, field, (choices or {}).get(field.name, ()))
+            section.add_argument(f"--{field.name}", default=argparse.SUPPRESS, help=text, metavar="X")
     values, rest = parser.parse_known_args(list(argv))
     if rest:
         name = rest[0].lstrip("-").split("=")[0]
@@ -117,10 +125,11 @@ def _convert(field: Field, text: str) -> Any:
         raise ParameterError(f'{field.name}: expected {_EXPECTED[kind]}, received "{text}".') from error
 
 
-def _help(group: type, field: Field) -> str:
-    """Take a field's description from the class docstring, with its default."""
+def _help(group: type, field: Field, choices: Iterable[str]) -> str:
+    """Take a field's description from the class docstring, with its choices and its default."""
     attributes = group.__doc__.split("----------\n", 1)[-1]
     match = re.search(rf"^    [\w, ]*\b{field.name}\b[\w, ]* : \w+\n((?:        .*\n|\n)+)", attributes, re.MULTILINE)
     text = " ".join(match.group(1).split()) if match else ""
-    text = re.sub(r":\w+:|`", "", text).replace("%", "%%")
-    return f"{text} (default: {field.default})"
+    text = re.sub(r" \(:\w+:`\w+`\)|`", "", text)
+    listed = f" One of: {', '.join(choices)}." if choices else ""
+    return f"{text}{listed} (default: {field.default})".replace("%", "%%")

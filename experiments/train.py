@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 
 from experiments import cli
-from tfbs.architectures import Recipe
-from tfbs.datasets import Source
+from tfbs.architectures import ARCHITECTURES, Recipe
+from tfbs.datasets import NAMES, Source
 from tfbs.errors import ParameterError
 from tfbs.settings import Job, Settings
 from tfbs.simulation import Simulation
@@ -31,7 +31,9 @@ def request(argv: Sequence[str]) -> Job:
     ParameterError
         If a name is unknown or a value does not fit.
     """
-    settings, source, simulation, recipe = cli.parse(argv, (Settings, Source, Simulation, Recipe), __doc__)
+    groups = (Settings, Source, Simulation, Recipe)
+    choices = {"arch": ARCHITECTURES, "dataset": (*NAMES, "or a path")}
+    settings, source, simulation, recipe = cli.parse(argv, groups, __doc__, choices)
     if simulation and source.get("dataset", "simulated") != "simulated":
         raise ParameterError(
             f"{next(iter(simulation))}: expected only with dataset=simulated, received it with "

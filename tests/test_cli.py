@@ -2,7 +2,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from experiments import cli
+from experiments import cli, train
+from tfbs.architectures import ARCHITECTURES
+from tfbs.datasets import NAMES
 from tfbs.errors import DataError, ParameterError
 
 
@@ -53,6 +55,14 @@ def test_help_shows_docstrings_and_defaults(capsys):
     text = " ".join(capsys.readouterr().out.split())
     assert "Learning rate of adam, 100 % of the time. (default: 0.1)" in text
     assert "Two numbers. (default: 2)" in text
+
+
+def test_help_lists_every_architecture_and_data_set(capsys):
+    with pytest.raises(SystemExit):
+        train.request(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"One of: {', '.join(ARCHITECTURES)}." in text
+    assert f"One of: {', '.join(NAMES)}, or a path." in text
 
 
 def raising(error):
