@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import mlflow
 import numpy as np
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 SELECTION_METRIC = "val/auprc"
 SERVED_WITH = ("keras", "mlflow", "numpy", "pandas", "tensorflow")
-_MAX_ROUNDS = 20
+_MAX_ROUNDS = 10
 
 
 @dataclass(frozen=True)
@@ -151,22 +152,33 @@ def crown(version: int, name: str, client: MlflowClient | None = None) -> Standi
     database; the one that is refused reads and writes again.
     """
     client = client or MlflowClient()
-    previous, problem = None, None
-    for attempt in range(_MAX_ROUNDS):
+    previous = None
+    for _ in range(_MAX_ROUNDS):
         standing, group = _best(_scored(client, name), name)
         if standing == previous:
-            _annotate(client, name, version, standing)
+            _annotate(client, name, standing, [v for v in group if int(v.version) == version or _claims(v)])
             return standing
-        try:
-            for alias in (CHAMPION, f"{CHAMPION}-{group}"):
-                client.set_registered_model_alias(name, alias, str(standing.version))
-            previous = standing
-        except MlflowException as error:
-            previous, problem = None, error
-            time.sleep(0.05 * attempt)
+        for alias in (CHAMPION, f"{CHAMPION}-{_digests(group[0])[0][:8]}"):
+            _insist(client.set_registered_model_alias, name, alias, str(standing.version))
+        previous = standing
     raise RegistryError(
         f'Expected the versions of "{name}" to settle, received changes {_MAX_ROUNDS} times in a row: wait for the '
         "other runs to finish and run again."
+    )
+
+
+def _insist(write: Callable[..., Any], *arguments: Any) -> None:
+    """Write, and try again when another run's first write of the same row collides with ours in the database."""
+    for attempt in range(_MAX_ROUNDS):
+        try:
+            write(*arguments)
+            return
+        except MlflowException as error:
+            problem = error
+            time.sleep(0.05 * (attempt + 1))
+    raise RegistryError(
+        f"Expected the registry to take {', '.join(map(str, arguments))}, received: {str(problem).splitlines()[0]}: "
+        "check the registry and run again."
     ) from problem
 
 
@@ -181,8 +193,8 @@ def _scored(client: MlflowClient, name: str) -> list[ModelVersion]:
             return sorted(versions, key=lambda version: int(version.version))
 
 
-def _best(versions: list[ModelVersion], name: str) -> tuple[Standing, str]:
-    """The best of the versions comparable with the newest, and the short data digest of that group."""
+def _best(versions: list[ModelVersion], name: str) -> tuple[Standing, list[ModelVersion]]:
+    """The best of the versions comparable with the newest, and all of these, best first."""
     if not versions:
         raise RegistryError(
             f'Expected a version of "{name}" with the tag selection_score, received none: train one with register=true.'
@@ -198,7 +210,7 @@ def _best(versions: list[ModelVersion], name: str) -> tuple[Standing, str]:
     if len(group) > 1:
         second = group[1]
         reason += f"; next is version {second.version} ({float(second.tags['selection_score']):.4f})"
-    return Standing(int(best.version), reason), newest[0][:8]
+    return Standing(int(best.version), reason), group
 
 
 def _digests(version: ModelVersion) -> tuple[str, str]:
@@ -209,11 +221,14 @@ def _rank(version: ModelVersion) -> tuple[float, float, int]:
     return -float(version.tags["selection_score"]), float(version.tags["val_brier"]), int(version.version)
 
 
-def _annotate(client: MlflowClient, name: str, version: int, standing: Standing) -> None:
-    """Write the reason where people look: tags and descriptions of the champion and of the new version."""
-    notes = {standing.version: f"Champion: {standing.reason}."}
-    if version != standing.version:
-        notes[version] = f"Not champion; version {standing.version} is: {standing.reason}."
+def _claims(version: ModelVersion) -> bool:
+    return version.tags.get("reason", "").startswith("Champion")
+
+
+def _annotate(client: MlflowClient, name: str, standing: Standing, versions: list[ModelVersion]) -> None:
+    """Write the reason where people look, in tag and description: on the champion and on the versions that it beat."""
+    notes = {str(v.version): f"Not champion; version {standing.version} is: {standing.reason}." for v in versions}
+    notes[str(standing.version)] = f"Champion: {standing.reason}."
     for number, note in notes.items():
-        client.set_model_version_tag(name, str(number), "reason", note)
-        client.update_model_version(name, str(number), description=note)
+        _insist(client.set_model_version_tag, name, number, "reason", note)
+        _insist(client.update_model_version, name, number, note)
