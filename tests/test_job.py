@@ -102,7 +102,7 @@ def test_mlflow_run_logs_the_whole_contract(store):
 
 def test_two_runs_at_once_with_one_seed_agree_to_the_last_digit(store):
     results = [finish(p) for p in [store.train(*QUICK, "--references", "shuffles") for _ in range(2)]]
-    assert [code for code, _ in results] == [0, 0], results
+    assert [code for code, _ in results] == [0, 0], "\n".join(output for _, output in results)
     first, second = store.runs()
     assert first.info.run_name == second.info.run_name == "baseline-s0"
     assert store.client.get_experiment(first.info.experiment_id).name == "tfbs"

@@ -6,8 +6,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from tfbs import registry
-from tfbs.errors import RegistryError
+from tfbs import registry, tracking
+from tfbs.errors import RegistryError, TrackingError
 
 NAME = "model"
 SOURCE = "mlflow-artifacts:/none"
@@ -136,10 +136,9 @@ def test_a_write_that_keeps_failing_is_told_in_one_sentence(client, monkeypatch)
         def set_registered_model_alias(self, *args):
             raise MlflowException("database is locked\nTraceback")
 
-    monkeypatch.setattr(registry.time, "sleep", lambda seconds: None)
-    with pytest.raises(RegistryError) as caught:
-        registry.crown(add(client), NAME, Refusing(client.tracking_uri, client.tracking_uri))
-    assert str(caught.value) == (
-        "Expected the registry to take model, champion, 1, received: database is locked: check the registry and run "
-        "again."
+    monkeypatch.setattr(tracking.time, "sleep", lambda seconds: None)
+    sentence = (
+        r"^Expected \S+ to take set_registered_model_alias, received: database is locked: check the tracking server"
     )
+    with pytest.raises(TrackingError, match=sentence):
+        registry.crown(add(client), NAME, Refusing(client.tracking_uri, client.tracking_uri))

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit
 
-from . import architectures, attribution, datasets, evaluation, plots, registry, sequences, splits, tracking, training
+from . import (
+    architectures,
+    attribution,
+    datasets,
+    environment,
+    evaluation,
+    plots,
+    registry,
+    sequences,
+    splits,
+    tracking,
+    training,
+)
 from .attribution import Attribution
 from .datasets import Dataset
 from .intervals import Estimate, auroc
@@ -110,7 +122,7 @@ def run(job: Job) -> Result:
     settings = job.settings
     with tracking.run(f"{settings.arch}-s{settings.seed}") as opened:
         opened.params(job.params)
-        opened.tags({"arch": settings.arch, **tracking.git_state()})
+        opened.tags({"arch": settings.arch, **environment.git_state()})
         split = _prepare(opened, job)
         fitted = _fit(opened, job, split)
         estimates = _evaluate(opened, split, fitted, settings.seed)

@@ -7,12 +7,10 @@ champion is recomputed from all versions each time, so the result does not depen
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import mlflow
 import numpy as np
@@ -23,6 +21,7 @@ from mlflow.exceptions import MlflowException
 from . import attribution, serving
 from .errors import RegistryError
 from .intervals import Estimate
+from .tracking import insist
 
 if TYPE_CHECKING:
     import keras
@@ -144,6 +143,8 @@ def crown(version: int, name: str, client: MlflowClient | None = None) -> Standi
     ------
     RegistryError
         If no version carries a selection score, or the versions keep changing.
+    TrackingError
+        If the registry refuses a write again and again.
 
     Notes
     -----
@@ -159,27 +160,12 @@ def crown(version: int, name: str, client: MlflowClient | None = None) -> Standi
             _annotate(client, name, standing, [v for v in group if int(v.version) == version or _claims(v)])
             return standing
         for alias in (CHAMPION, f"{CHAMPION}-{_digests(group[0])[0][:8]}"):
-            _insist(client.set_registered_model_alias, name, alias, str(standing.version))
+            insist(client.set_registered_model_alias, name, alias, str(standing.version))
         previous = standing
     raise RegistryError(
         f'Expected the versions of "{name}" to settle, received changes {_MAX_ROUNDS} times in a row: wait for the '
         "other runs to finish and run again."
     )
-
-
-def _insist(write: Callable[..., Any], *arguments: Any) -> None:
-    """Write, and try again when another run's first write of the same row collides with ours in the database."""
-    for attempt in range(_MAX_ROUNDS):
-        try:
-            write(*arguments)
-            return
-        except MlflowException as error:
-            problem = error
-            time.sleep(0.05 * (attempt + 1))
-    raise RegistryError(
-        f"Expected the registry to take {', '.join(map(str, arguments))}, received: {str(problem).splitlines()[0]}: "
-        "check the registry and run again."
-    ) from problem
 
 
 def _scored(client: MlflowClient, name: str) -> list[ModelVersion]:
@@ -230,5 +216,5 @@ def _annotate(client: MlflowClient, name: str, standing: Standing, versions: lis
     notes = {str(v.version): f"Not champion; version {standing.version} is: {standing.reason}." for v in versions}
     notes[str(standing.version)] = f"Champion: {standing.reason}."
     for number, note in notes.items():
-        _insist(client.set_model_version_tag, name, number, "reason", note)
-        _insist(client.update_model_version, name, number, note)
+        insist(client.set_model_version_tag, name, number, "reason", note)
+        insist(client.update_model_version, name, number, note)

@@ -10,16 +10,13 @@ import contextlib
 import json
 import logging
 import os
-import platform
 import shlex
 import signal
-import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +29,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils import name_utils
 from scipy.special import expit
 
-from . import evaluation
+from . import environment, evaluation
 from .datasets import Dataset
 from .errors import TfbsError, TrackingError
 from .intervals import Estimate
@@ -43,6 +40,7 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
 
 EXPERIMENT = "tfbs"
+TRIES = 10
 NOTE = "mlflow.note.content"
 EPOCH_NAMES = {
     "loss": "train/loss",
@@ -123,7 +121,7 @@ class Run:
     def dataset(self, data: Dataset, context: str) -> None:
         """Log a part of the data under its own digest (MLflow's looks at the first 10,000 elements only)."""
         features = mlflow.data.from_numpy(data.codes, targets=data.labels, name=data.name, digest=data.digest[:32])
-        mlflow.log_input(features, context=context)
+        insist(mlflow.log_input, features, context)
 
     @contextlib.contextmanager
     def artifacts(self) -> Iterator[Path]:
@@ -138,8 +136,8 @@ class Run:
             with self.artifacts() as folder:
                 where = folder / "environment"
                 where.mkdir()
-                (where / "requirements.txt").write_text("\n".join(_installed()) + "\n")
-                (where / "machine.json").write_text(json.dumps(_machine(), indent=2))
+                (where / "requirements.txt").write_text("\n".join(environment.packages()) + "\n")
+                (where / "machine.json").write_text(json.dumps(environment.machine(), indent=2))
         except (MlflowException, OSError) as error:
             raise TrackingError(
                 f"Expected to write artifacts to {mlflow.get_artifact_uri()}, received {type(error).__name__} "
@@ -223,6 +221,34 @@ def _end(run_id: str, status: str) -> None:
             signal.signal(number, handler)
 
 
+def insist(write: Callable[..., Any], *arguments: Any) -> None:
+    """Write what other runs may be writing too: two first writers of one row collide, and the refused one tries again.
+
+    Parameters
+    ----------
+    write : callable
+        A method of MLflow that may be called twice without harm.
+    *arguments
+        Its arguments.
+
+    Raises
+    ------
+    TrackingError
+        If it is refused :data:`TRIES` times.
+    """
+    for attempt in range(TRIES):
+        try:
+            write(*arguments)
+            return
+        except MlflowException as error:
+            problem = error
+            time.sleep(0.05 * (attempt + 1))
+    raise TrackingError(
+        f"Expected {mlflow.get_tracking_uri()} to take {write.__name__}, received: {_first_sentence(problem)}: check "
+        "the tracking server or store and run again."
+    ) from problem
+
+
 def failure(error: Exception) -> str:
     """Say in the run's description why it failed."""
     reason = str(error) if isinstance(error, TfbsError) else f"{type(error).__name__}: {error}"
@@ -301,19 +327,6 @@ def log_predictions(opened: Run, parts: Mapping[str, tuple[Dataset, np.ndarray]]
     opened.table(columns, "predictions.json")
 
 
-def git_state() -> dict[str, str]:
-    """Commit of the project and whether its files differ from it; empty outside a git checkout."""
-    here = Path(__file__).parent
-
-    def git(*command: str) -> str:
-        return subprocess.run(["git", "-C", here, *command], capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return {"git_commit": git("rev-parse", "HEAD"), "git_dirty": str(bool(git("status", "--porcelain"))).lower()}
-    except (OSError, subprocess.CalledProcessError):
-        return {}
-
-
 def _check_server() -> None:
     """Ask an HTTP tracking server whether it is there: the client alone would retry for minutes."""
     uri = mlflow.get_tracking_uri()
@@ -368,14 +381,6 @@ def _is_generated(name: str) -> bool:
 
 def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
-
-
-def _installed() -> list[str]:
-    return sorted({f"{d.metadata['Name']}=={d.version}" for d in metadata.distributions()}, key=str.lower)
-
-
-def _machine() -> dict[str, Any]:
-    return {"python": platform.python_version(), "platform": platform.platform(), "cpus": os.cpu_count()}
 
 
 def _first_sentence(error: Exception) -> str:
