@@ -140,6 +140,23 @@ def test_a_failed_run_says_why_on_its_page(store):
     assert run.data.tags["mlflow.note.content"].startswith(f"**This run failed.** {sentence}")
 
 
+def test_shortcuts_and_chance_are_told_in_plain_sentences(store):
+    """Every sequence stands twice in the file, the second time as its reverse complement; the labels are noise."""
+    random = np.random.RandomState(0)
+    rows = []
+    for label in (0, 1) * 60:
+        sequence = "".join(random.choice(list("ACGT"), 30))
+        rows += [f"{sequence},{label}", f"{sequence[::-1].translate(str.maketrans('ACGT', 'TGCA'))},{label}"]
+    (store.folder / "noise.csv").write_text("\n".join(["sequence,label", *rows]) + "\n")
+    code, output = finish(store.train("--dataset", "noise.csv", "--epochs", "1", "--register", "false"))
+    assert code == 0, output
+    share = store.runs()[0].data.metrics["data/duplicate_share"]
+    assert 0.5 < share < 1
+    assert f"{round(60 * share)} of the 60 test sequences stand in the training part too, on either strand." in output
+    assert "The interval of the AUROC includes 0.5: this network may be no better than chance." in output
+    assert "Not registered." in output
+
+
 def test_a_misspelt_parameter_fails_the_run_with_a_hint(store):
     code, output = finish(store.start("mlflow", "run", str(ROOT), "--env-manager", "local", "-P", "epoch=3"))
     assert code == 1

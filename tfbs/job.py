@@ -257,8 +257,11 @@ def _cautions(shortcuts: Shortcuts, area: Estimate, explained: Explained) -> lis
         f"{splits.KMER}-mer counts {shortcuts.kmer.value:.4f}"
         + ("." if beaten else "; the network does not beat that.")
     ]
+    if area.lo <= 0.5:
+        found.append("The interval of the AUROC includes 0.5: this network may be no better than chance.")
     if shortcuts.duplicate_share:
-        found.append(f"{shortcuts.duplicate_share:.1%} of the test sequences stand in the training part too.")
+        count = round(shortcuts.duplicate_share * area.n)
+        found.append(f"{count:,} of the {area.n:,} test sequences stand in the training part too, on either strand.")
     if explained.attribution.additivity_error > attribution.ADDITIVITY_WARN:
         found.append(f"The contributions add up to the logit only within {explained.attribution.additivity_error:.1e}.")
     return found

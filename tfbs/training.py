@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 CHUNK = 256
 SMALL = 20_000
+PREDICTED_BASES = 200_000
 
 
 @dataclass(frozen=True)
@@ -162,10 +163,17 @@ def train(
     return Trained(model, history, time.perf_counter() - began)
 
 
-def predict_logits(logit_model: keras.Model, codes: np.ndarray, batch: int = 4096) -> np.ndarray:
-    """Return the logit of every sequence: codes (N, L) -> float64 (N,), one-hot encoded `batch` at a time."""
-    chunks = (sequences.one_hot(codes[i : i + batch]) for i in range(0, len(codes), batch))
-    return np.concatenate([np.asarray(logit_model(x, training=False))[:, 0] for x in chunks]).astype(float)
+def predict_logits(logit_model: keras.Model, codes: np.ndarray) -> np.ndarray:
+    """Return the logit of every sequence: codes (N, L) -> float64 (N,), in constant memory."""
+    outputs = [np.asarray(logit_model(x, training=False))[:, 0] for x in _batches(codes)]
+    return np.concatenate(outputs).astype(float)
+
+
+def _batches(codes: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the sequences one-hot encoded, about PREDICTED_BASES at a time."""
+    rows = max(1, PREDICTED_BASES // codes.shape[1])
+    for first in range(0, len(codes), rows):
+        yield sequences.one_hot(codes[first : first + rows])
 
 
 class _Steps:
@@ -228,11 +236,10 @@ class _Forward:
         shape = tf.TensorSpec([None, data.length, 4], tf.float32)
         self.forward = tf.function(lambda x: model(x, training=False), input_signature=[shape])
 
-    def values(self, batch: int = 4096) -> dict[str, float]:
+    def values(self) -> dict[str, float]:
         from sklearn.metrics import average_precision_score
 
-        codes = self.data.codes
-        parts = [self.forward(sequences.one_hot(codes[i : i + batch])).numpy() for i in range(0, len(codes), batch)]
+        parts = [self.forward(x).numpy() for x in _batches(self.data.codes)]
         outputs = np.concatenate(parts)
         scores = np.nan_to_num(outputs[:, -1])
         return {
