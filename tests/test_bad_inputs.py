@@ -68,7 +68,8 @@ PARAMETERS = {
     "--batch_size -1": 'batch_size: expected a whole number of at least 1, received "-1".',
     "--seed -1": 'seed: expected a whole number from 0 to 4294967295, received "-1".',
     "--register maybe": 'register: expected true or false, received "maybe".',
-    "--registered_model=": 'registered_model: expected a name, received "".',
+    "--registered_model=": 'registered_model: expected a name without "/" and ":", received "".',
+    "--registered_model models:/x": 'registered_model: expected a name without "/" and ":", received "models:/x".',
     "--loss msee": 'loss: expected one of mse, bce, received "msee"; did you mean "mse"?',
     "--optimizer adm": (
         'optimizer: expected one of adam, adamw, sgd, rmsprop, nadam, received "adm"; did you mean "adam"?'

@@ -74,12 +74,12 @@ def test_crowning_twice_changes_nothing(client):
 def test_versions_of_other_data_are_not_compared_but_keep_their_champion(client):
     old = add(client, 0.99)
     registry.crown(old, NAME, client)
-    new = add(client, 0.60, data="e" * 64)
+    new = add(client, 0.60, data="e" * 64, split="t" * 64)
     standing = registry.crown(new, NAME, client)
     assert standing.version == new == champion(client)
     assert "of 1 version with data eeeeeeee" in standing.reason
-    assert champion(client, "champion-dddddddd") == old
-    assert champion(client, "champion-eeeeeeee") == new
+    assert champion(client, "champion-ssssssss") == old
+    assert champion(client, "champion-tttttttt") == new
 
 
 def test_versions_without_a_score_are_ignored(client):

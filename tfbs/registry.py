@@ -123,7 +123,7 @@ def crown(version: int, name: str, client: MlflowClient | None = None) -> Standi
 
     Comparable versions have the same data and split digests. The best has the highest selection score on the validation
     part; ties go to the lower Brier score, then to the older version. A second alias, ``champion-`` and the first eight
-    digits of the data digest, keeps the champion of each data set when a newer version was trained on another one.
+    digits of the split digest, keeps the champion of each data set and split when a newer version uses another one.
 
     Parameters
     ----------
@@ -159,7 +159,7 @@ def crown(version: int, name: str, client: MlflowClient | None = None) -> Standi
         if standing == previous:
             _annotate(client, name, standing, [v for v in group if int(v.version) == version or _claims(v)])
             return standing
-        for alias in (CHAMPION, f"{CHAMPION}-{_digests(group[0])[0][:8]}"):
+        for alias in (CHAMPION, f"{CHAMPION}-{_digests(group[0])[1][:8]}"):
             insist(client.set_registered_model_alias, name, alias, str(standing.version))
         previous = standing
     raise RegistryError(

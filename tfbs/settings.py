@@ -53,7 +53,7 @@ class Settings:
         architectures.get(self.arch)
         checks = {
             "seed": (0 <= self.seed < 2**32, "a whole number from 0 to 4294967295"),
-            "registered_model": (bool(self.registered_model.strip()), "a name"),
+            "registered_model": (_is_name(self.registered_model), 'a name without "/" and ":"'),
             "references": (self.references in REFERENCES, f"one of {', '.join(REFERENCES)}"),
             "n_references": (self.n_references >= 1, "a whole number of at least 1"),
             "n_explained": (self.n_explained >= 1, "a whole number of at least 1"),
@@ -61,6 +61,11 @@ class Settings:
         for name, (holds, expected) in checks.items():
             if not holds:
                 raise ParameterError(f'{name}: expected {expected}, received "{getattr(self, name)}".')
+
+
+def _is_name(text: str) -> bool:
+    """Say whether MLflow takes `text` as the name of a registered model."""
+    return bool(text.strip()) and not set(text) & set("/:") and text not in (".", "..")
 
 
 @dataclass(frozen=True)
