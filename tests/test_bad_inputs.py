@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from experiments import train
-from tfbs import architectures, datasets, splits
+from tfbs import job
 from tfbs.errors import TfbsError
 
 GOOD = "ACGTACGTACGTACGTACGT"
@@ -182,6 +182,9 @@ DATA = {
         "arch=baseline: expected sequences of at least 15 bp, received 10 bp: use longer sequences or another "
         "architecture."
     ),
+    "--dataset many.txt --labels many_labels.txt --n_references 200": (
+        "n_references: expected at most the 129 negatives of the training part, received 200: set n_references=129."
+    ),
     "--pwm pwm.txt": (
         "pwm.txt, line 2: expected four non-negative numbers (A C G T) with a positive sum, received "
         '"0.5 0.5 x 0": correct this line.'
@@ -211,10 +214,7 @@ def folder(tmp_path, monkeypatch):
 
 def prepare(command):
     """Everything that happens before training."""
-    job = train.request(command.split())
-    data = datasets.load(job.source, job.simulation)
-    architectures.get(job.settings.arch).require(data.length)
-    return splits.random_split(data, job.full_recipe)
+    return job.prepare(train.request(command.split()))
 
 
 @pytest.mark.parametrize("command", [*PARAMETERS, *DATA])

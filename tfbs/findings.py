@@ -1,0 +1,155 @@
+"""What a run found out about its network, and how that is told: sentences, facts, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import expit
+
+from . import attribution, evaluation, plots, sequences, splits
+from .attribution import Attribution
+from .intervals import Estimate
+from .report import Summary
+from .settings import Settings
+from .splits import Split
+from .training import Trained
+
+if TYPE_CHECKING:
+    import keras
+
+    from .plots import Figure
+
+REFERENCES = {"negatives": "training negatives", "shuffles": "dinucleotide shuffles of each sequence"}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained network, its logits on the validation and test parts, and whether it learned anything."""
+
+    trained: Trained
+    logit_model: keras.Model
+    validation: np.ndarray
+    test: np.ndarray
+
+    @property
+    def learned(self) -> bool:
+        """False when the logits are constant; see :func:`tfbs.evaluation.trained`."""
+        return evaluation.trained(self.validation)
+
+
+@dataclass(frozen=True)
+class Explained:
+    """DeepSHAP of the explained test sequences, and the mutagenesis map of the most confident positive.
+
+    Attributes
+    ----------
+    rows : ndarray of int, shape (n,)
+        Rows of the test part.
+    attribution : Attribution
+        One entry per row.
+    top : ndarray of int
+        Positions in `rows` of the most confident positives, best first.
+    ism : ndarray of float32, shape (L, 4)
+        In-silico mutagenesis of the first of `top`.
+    motif_share : float or None
+        Share of attribution inside the planted motif, where the truth is known.
+    """
+
+    rows: np.ndarray
+    attribution: Attribution
+    top: np.ndarray
+    ism: np.ndarray
+    motif_share: float | None
+
+
+@dataclass(frozen=True)
+class Shortcuts:
+    """What one reaches without a network: share of test sequences seen in training, AUROC of GC content and k-mers."""
+
+    duplicate_share: float
+    gc: Estimate
+    kmer: Estimate
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that was measured, in the order in which it was measured."""
+
+    settings: Settings
+    split: Split
+    fitted: Fitted
+    estimates: Mapping[str, Estimate]
+    shortcuts: Shortcuts
+    explained: Explained
+
+    def summary(self, standing: str) -> Summary:
+        """Tell it all; `standing` is the sentence on the registered version."""
+        title = f"{self.settings.arch}, seed {self.settings.seed}, on {self.split.train.name}"
+        return Summary(title, (self.verdict(), *self.cautions(), standing), self.estimates, self.facts())
+
+    def verdict(self) -> str:
+        """Say in one sentence whether the network trained and how well."""
+        if self.fitted.learned:
+            return f"Trained in {self.fitted.trained.seconds:.1f} s; test AUROC {self.estimates['auroc']}."
+        probabilities = expit(self.fitted.validation)
+        return (
+            "This network did not train: it says the same of every validation sequence (probability "
+            f"{probabilities.mean():.3f}, standard deviation {probabilities.std():.1g}), so it is not registered; try "
+            f"seed={self.settings.seed + 1}."
+        )
+
+    def cautions(self) -> list[str]:
+        """Say what one must know to trust the figures."""
+        area, gc, kmer = self.estimates["auroc"], self.shortcuts.gc.value, self.shortcuts.kmer.value
+        found = [
+            f"Without a network, GC content reaches AUROC {gc:.4f} and a logistic regression on {splits.KMER}-mer "
+            f"counts {kmer:.4f}" + ("." if area.value > max(gc, kmer) else "; the network does not beat that.")
+        ]
+        if area.lo <= 0.5:
+            found.append("The interval of the AUROC includes 0.5: this network may be no better than chance.")
+        if self.shortcuts.duplicate_share:
+            count = round(self.shortcuts.duplicate_share * area.n)
+            found.append(
+                f"{count:,} of the {area.n:,} test sequences stand in the training part too, on either strand."
+            )
+        error = self.explained.attribution.additivity_error
+        if error > attribution.ADDITIVITY_WARN:
+            found.append(f"The contributions add up to the logit only within {error:.1e}.")
+        return found
+
+    def facts(self) -> dict[str, str]:
+        """Give what stands in the description's second table."""
+        split, explained = self.split, self.explained
+        facts = {
+            f"{name} sequences": f"{len(part):,} ({int(part.labels.sum()):,} positives) x {part.length} bp"
+            for name, part in (("training", split.train), ("validation", split.validation), ("test", split.test))
+        }
+        if explained.motif_share is not None:
+            facts["attribution inside the planted motif"] = f"{explained.motif_share:.2f}"
+        return facts | {
+            "additivity error (relative)": f"{explained.attribution.additivity_error:.1e}",
+            "network parameters": f"{self.fitted.trained.model.count_params():,}",
+            "data digest (SHA-256)": split.data_digest[:16],
+            "split digest (SHA-256)": split.digest[:16],
+        }
+
+    def figures(self) -> Iterator[tuple[str, Figure]]:
+        """Yield (name, figure) in the order of the report."""
+        test, fitted, explained = self.split.test, self.fitted, self.explained
+        result, rows, width = explained.attribution, explained.rows[explained.top], len(test.motif) or None
+        contributions = sequences.one_hot(test.codes[rows]) * result.contributions[explained.top, :, None]
+        probabilities, labels = expit(fitted.test), test.labels
+        titles = [f"{test.ids[row]}, probability {probabilities[row]:.3f}" for row in rows]
+        references = f"{self.settings.n_references} {REFERENCES[self.settings.references]}"
+        profiled = result.contributions[labels[explained.rows] == 1]
+        yield "loss", plots.loss(fitted.trained.history)
+        yield "roc", plots.roc(labels, fitted.test, self.estimates["auroc"])
+        yield "pr", plots.precision_recall(labels, fitted.test, self.estimates["auprc"])
+        yield "calibration", plots.calibration(labels, probabilities, self.estimates)
+        yield "shap_logos", plots.logos(contributions, titles, test.starts[rows], width, references)
+        yield "shap_position", plots.position_profile(np.abs(profiled).mean(0), n=len(profiled))
+        sequence = sequences.decode(test.codes[rows[:1]])[0]
+        yield "ism", plots.ism_map(explained.ism, sequence, titles[0], int(test.starts[rows[0]]), width)
