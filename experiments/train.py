@@ -39,9 +39,7 @@ def request(argv: Sequence[str]) -> Job:
             f"{next(iter(simulation))}: expected only with dataset=simulated, received it with "
             f"dataset={source['dataset']}: leave it out."
         )
-    job = Job(Settings(**settings), Source(**source), Simulation(**simulation), recipe)
-    _ = job.full_recipe
-    return job
+    return Job(Settings(**settings), Source(**source), Simulation(**simulation), recipe)
 
 
 def work(argv: Sequence[str]) -> None:

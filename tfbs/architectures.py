@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .errors import ParameterError, did_you_mean
+from .errors import ParameterError, did_you_mean, require
 
 if TYPE_CHECKING:
     import keras
@@ -62,12 +62,7 @@ class Recipe:
             "val_size": (0 < self.val_size < 1, "a share between 0 and 1"),
             "split_seed": (0 <= self.split_seed < 2**32, "a whole number from 0 to 4294967295"),
         }
-        for name, (holds, expected) in checks.items():
-            if not holds:
-                received = getattr(self, name)
-                choices = {"loss": LOSSES, "optimizer": OPTIMIZERS}.get(name)
-                hint = did_you_mean(received, choices) if choices else ""
-                raise ParameterError(f'{name}: expected {expected}, received "{received}"{hint or "."}')
+        require(self, checks, {"loss": LOSSES, "optimizer": OPTIMIZERS})
 
 
 LOSSES = ("mse", "bce")

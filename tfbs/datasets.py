@@ -182,7 +182,7 @@ def _load_published(name: str) -> Dataset:
 
 
 def _load_files(source: Source) -> Dataset:
-    path = Path(source.dataset).expanduser()
+    path = Path(source.dataset)
     columns = {"sequence_column": source.sequence_column, "label_column": source.label_column}
     records = sequences.read(path, **columns)
     if records.labels is not None:
@@ -200,7 +200,7 @@ def _load_files(source: Source) -> Dataset:
     if source.labels:
         labels = _read_labels(Path(source.labels), records)
         return _checked(Dataset(path.name, sequences.encode(records), labels, records.names), path)
-    negatives = sequences.read(Path(source.negatives).expanduser(), **columns)
+    negatives = sequences.read(source.negatives, **columns)
     if negatives.labels is not None:
         raise ParameterError(
             f"negatives: expected FASTA or text beside {path.name}, received the table {negatives.path.name}: give the "

@@ -7,7 +7,7 @@ points print the message alone; library users catch :class:`TfbsError`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class TfbsError(Exception):
@@ -55,3 +55,29 @@ def did_you_mean(received: str, known: Iterable[str]) -> str:
     """
     close = difflib.get_close_matches(received.lower(), list(known), n=1, cutoff=0.6)
     return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def require(
+    settings: object, checks: Mapping[str, tuple[bool, str]], choices: Mapping[str, Iterable[str]] | None = None
+) -> None:
+    """Insist on the fields of a settings dataclass.
+
+    Parameters
+    ----------
+    settings : object
+        Holds the values that were received.
+    checks : mapping of str to (bool, str)
+        For each field whether it holds, and what is expected.
+    choices : mapping of str to iterable of str, optional
+        For a field that names one of a few things, what could have been named: the closest is suggested.
+
+    Raises
+    ------
+    ParameterError
+        For the first field that does not hold.
+    """
+    for name, (holds, expected) in checks.items():
+        if not holds:
+            received, known = getattr(settings, name), (choices or {}).get(name, ())
+            hint = did_you_mean(received, known) if known else ""
+            raise ParameterError(f'{name}: expected {expected}, received "{received}"{hint or "."}')

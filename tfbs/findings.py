@@ -13,7 +13,7 @@ from . import attribution, evaluation, plots, sequences, splits
 from .attribution import Attribution
 from .intervals import Estimate
 from .report import Summary
-from .settings import Settings
+from .settings import REFERENCES, Settings
 from .splits import Split
 from .training import Trained
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     import keras
 
     from .plots import Figure
-
-REFERENCES = {"negatives": "training negatives", "shuffles": "dinucleotide shuffles of each sequence"}
 
 
 @dataclass(frozen=True)

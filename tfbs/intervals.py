@@ -89,10 +89,8 @@ def delong(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float, tuple[
     DataError
         See :func:`checked`; also with fewer than two sequences in a class.
     """
-    labels, scores = checked(labels, scores)
-    areas, covariance = delong_covariance(labels, scores[None])
-    above, below = _placements(labels, scores[None])
-    return float(areas[0]), float(covariance[0, 0]), (above[0], below[0])
+    above, below = _checked_placements(labels, np.asarray(scores)[None])
+    return float(above.mean()), float(_covariance(above, below)[0, 0]), (above[0], below[0])
 
 
 def delong_covariance(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -115,16 +113,25 @@ def delong_covariance(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarra
     DataError
         As :func:`delong`.
     """
-    rows = [checked(labels, row) for row in np.atleast_2d(scores)]
+    above, below = _checked_placements(labels, np.atleast_2d(scores))
+    return above.mean(axis=1), _covariance(above, below)
+
+
+def _checked_placements(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Placements of scores (m, n), for which a variance takes two sequences of each class."""
+    rows = [checked(labels, row) for row in scores]
     labels = rows[0][0]
     if min(labels.sum(), len(labels) - labels.sum()) < 2:
         raise DataError(
             f"Expected at least two sequences of each class for DeLong's variance, received {labels.sum()} positive "
             f"and {len(labels) - labels.sum()} negative: test on more sequences."
         )
-    above, below = _placements(labels, np.array([row for _, row in rows]))
-    covariance = np.cov(above) / above.shape[1] + np.cov(below) / below.shape[1]
-    return above.mean(axis=1), np.atleast_2d(covariance)
+    return _placements(labels, np.array([row for _, row in rows]))
+
+
+def _covariance(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Covariance (m, m) of the areas, from the placements (m, n_positive) and (m, n_negative)."""
+    return np.atleast_2d(np.cov(above) / above.shape[1] + np.cov(below) / below.shape[1])
 
 
 def newcombe(area: float, positives: int, negatives: int) -> tuple[float, float]:

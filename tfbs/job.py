@@ -169,6 +169,10 @@ def _explain(opened: Run, settings: Settings, split: Split, fitted: Fitted) -> E
 def _references(settings: Settings, split: Split, codes: np.ndarray) -> np.ndarray:
     if settings.references == "shuffles":
         return attribution.shuffle_references(codes, settings.n_references, settings.seed)
+    return _negatives(settings, split)
+
+
+def _negatives(settings: Settings, split: Split) -> np.ndarray:
     train = split.train
     return attribution.negative_references(train.codes, train.labels, settings.n_references, settings.seed)
 
@@ -179,16 +183,14 @@ def _register(settings: Settings, split: Split, fitted: Fitted) -> tuple[int | N
     if not (fitted.learned and settings.register):
         return None, None
     scores = evaluation.evaluate(validation.labels, fitted.validation, settings.seed)
-    train = split.train
-    references = attribution.negative_references(train.codes, train.labels, settings.n_references, settings.seed)
     tags = {
         "arch": settings.arch,
         "seed": str(settings.seed),
-        "dataset": train.name,
+        "dataset": split.train.name,
         "data_digest": split.data_digest,
         "split_digest": split.digest,
     }
-    candidate = Candidate(fitted.logit_model, references, scores["auprc"], scores["brier"], tags)
+    candidate = Candidate(fitted.logit_model, _negatives(settings, split), scores["auprc"], scores["brier"], tags)
     version = registry.register(candidate, settings.registered_model)
     return version, registry.crown(version, settings.registered_model)
 

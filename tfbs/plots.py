@@ -16,13 +16,13 @@ import numpy as np
 
 from .evaluation import BINS, calibration_curve, precision_recall_curve, roc_curve
 from .intervals import Estimate
+from .sequences import ALPHABET
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, YELLOW, GREY = "#0072B2", "#E69F00", "#009E73", "#F0E442", "#666666"
-BASES = "ACGT"
 MAX_LOGOS = 8
 MAX_WIDTH = 120
 STYLE = {
@@ -277,13 +277,13 @@ def ism_map(ism: np.ndarray, sequence: str, title: str = "", start: int = -1, wi
     extent = (first + 0.5, first + shown.shape[1] + 0.5, 3.5, -0.5)
     image = axes.imshow(shown, "RdBu_r", aspect="auto", vmin=-limit, vmax=limit, extent=extent, interpolation="nearest")
     letters = enumerate(sequence.upper()[first : first + MAX_WIDTH], first + 1)
-    dots = [(position, BASES.index(base)) for position, base in letters if base in BASES]
+    dots = [(position, ALPHABET.index(base)) for position, base in letters if base in ALPHABET]
     if dots:
         axes.plot(*zip(*dots, strict=True), "o", color="black", markersize=3, label="base of the sequence")
     if start >= 0 and width:
         box = {"fill": False, "edgecolor": GREEN, "lw": 2, "label": "planted motif"}
         axes.add_patch(Rectangle((start + 0.5, -0.46), width, 3.92, **box))
-    axes.set_yticks(range(4), list(BASES))
+    axes.set_yticks(range(4), list(ALPHABET))
     axes.grid(False)
     _integer_ticks(axes)
     axes.set(xlim=extent[:2], xlabel="position (bp)", ylabel="substituted base")
@@ -304,7 +304,9 @@ def _logo(axes: Axes, values: np.ndarray, first: int) -> None:
     import logomaker
     import pandas as pd
 
-    frame = pd.DataFrame(values, index=np.arange(first + 1, first + len(values) + 1), columns=list(BASES), dtype=float)
+    frame = pd.DataFrame(
+        values, index=np.arange(first + 1, first + len(values) + 1), columns=list(ALPHABET), dtype=float
+    )
     logomaker.Logo(frame, ax=axes, color_scheme="classic", baseline_width=0.5, show_spines=False)
     axes.spines["left"].set_visible(True)
     axes.set_xlim(first + 0.25, first + len(values) + 0.75)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from . import architectures
 from .architectures import Recipe
 from .datasets import Source
-from .errors import ParameterError
+from .errors import require
 from .simulation import Simulation
 
 MODEL = "tfbs"
-REFERENCES = ("negatives", "shuffles")
+REFERENCES = {"negatives": "training negatives", "shuffles": "dinucleotide shuffles of each sequence"}
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,7 @@ class Settings:
             "n_references": (self.n_references >= 1, "a whole number of at least 1"),
             "n_explained": (self.n_explained >= 1, "a whole number of at least 1"),
         }
-        for name, (holds, expected) in checks.items():
-            if not holds:
-                raise ParameterError(f'{name}: expected {expected}, received "{getattr(self, name)}".')
+        require(self, checks)
 
 
 def _is_name(text: str) -> bool:
@@ -77,7 +76,10 @@ class Job:
     simulation: Simulation = field(default_factory=Simulation)
     recipe: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
+    def __post_init__(self):
+        _ = self.full_recipe
+
+    @cached_property
     def full_recipe(self) -> Recipe:
         """The architecture's recipe with the user's values."""
         return replace(architectures.get(self.settings.arch).recipe, **self.recipe)

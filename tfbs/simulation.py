@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from . import sequences
-from .errors import DataError, ParameterError
+from .errors import DataError, ParameterError, require
 
 MAX_TRIES = 1000
 
@@ -62,9 +62,7 @@ class Simulation:
             "decoys": (0 <= self.decoys <= 1, "a share from 0 to 1"),
             "data_seed": (0 <= self.data_seed < 2**32, "a whole number from 0 to 4294967295"),
         }
-        for name, (holds, expected) in checks.items():
-            if not holds:
-                raise ParameterError(f'{name}: expected {expected}, received "{getattr(self, name)}".')
+        require(self, checks)
         if self.length < len(self.consensus):
             raise ParameterError(
                 f"length: expected at least the {len(self.consensus)} bp of the motif, received {self.length}: use "
@@ -84,7 +82,7 @@ class Simulation:
     @cached_property
     def consensus(self) -> str:
         """The motif, or the most probable letters of the PWM."""
-        return "".join("ACGT"[i] for i in self.matrix.argmax(1))
+        return sequences.decode(self.matrix.argmax(1)[None])[0]
 
 
 def read_pwm(path: str) -> np.ndarray:

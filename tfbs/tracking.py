@@ -103,16 +103,16 @@ class Run:
                 }
         self.metrics(values)
         rows = [{"metric": name, **asdict(estimate)} for name, estimate in estimates.items()]
-        self.client.log_table(self.run_id, pd.DataFrame(rows), "metrics.json")
+        self.table(rows, "metrics.json")
 
     def curve(self, name: str, values: np.ndarray, steps: np.ndarray | None = None) -> None:
         """Log a curve as ``curve/<name>``, one metric value per step, so that the UI overlays runs."""
         steps = np.arange(len(values)) if steps is None else steps
         self._log(Metric(f"curve/{name}", float(v), _now(), int(s)) for v, s in zip(values, steps, strict=True))
 
-    def table(self, columns: Mapping[str, Any], filename: str) -> None:
-        """Log a table that the UI can compare across runs."""
-        self.client.log_table(self.run_id, pd.DataFrame(columns), filename)
+    def table(self, data: Mapping[str, list] | list[dict[str, Any]], filename: str) -> None:
+        """Log a table, given by columns or by rows, that the UI can compare across runs; more rows are appended."""
+        self.client.log_table(self.run_id, pd.DataFrame(data), filename)
 
     def text(self, content: str, filename: str) -> None:
         """Log a text file."""

@@ -222,7 +222,7 @@ def _run_epoch(steps: _Steps, order: np.ndarray, advance: Callable[[int], None])
         total += float(losses.numpy().sum()) * chunk.shape[1]
         scores.append(outputs.numpy().ravel())
         advance(chunk.size)
-    scores = np.concatenate(scores)
+    scores = np.nan_to_num(np.concatenate(scores))
     return {"loss": total / len(order), "auroc": _auroc(steps.labels[order], scores)}
 
 
@@ -252,7 +252,7 @@ class _Forward:
 def _auroc(labels: np.ndarray, scores: np.ndarray) -> float:
     from sklearn.metrics import roc_auc_score
 
-    return float(roc_auc_score(labels, np.nan_to_num(scores)))
+    return float(roc_auc_score(labels, scores))
 
 
 def _targets(model: keras.Model, labels: np.ndarray) -> np.ndarray:
