@@ -6,7 +6,8 @@ import pytest
 from tfbs import architectures, evaluation, report, splits
 from tfbs.architectures import Recipe
 from tfbs.attribution import Attribution
-from tfbs.findings import Explained, Findings, Fitted, Shortcuts
+from tfbs.explanation import Explained
+from tfbs.findings import Findings, Fitted, Shortcuts
 from tfbs.intervals import Estimate
 from tfbs.settings import Settings
 from tfbs.training import Trained
@@ -24,14 +25,14 @@ def findings(simulated):
     contributions = random.randn(n, 50).astype(np.float32)
     zeros = np.zeros(n, np.float32)
     attribution = Attribution(contributions, np.zeros((n, 50, 4), np.float32), contributions.sum(1), zeros)
-    top = np.flatnonzero(split.test.labels)[:3]
     return Findings(
         Settings(seed=7),
         split,
         Fitted(Trained(model, history, 1.25), model, validation, test),
         evaluation.evaluate(split.test.labels, test),
         Shortcuts(0.0, Estimate(0.6, 0.5, 0.7, n), Estimate(0.8, 0.7, 0.9, n)),
-        Explained(np.arange(n), attribution, top, random.randn(50, 4), 0.61),
+        Explained(np.arange(n), attribution, 0.61),
+        random.randn(50, 4),
     )
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from scipy.special import expit
 
 from . import attribution, evaluation, plots, sequences, splits
-from .attribution import Attribution
-from .intervals import Estimate
+from .explanation import Explained
+from .intervals import Estimate, auroc
 from .report import Summary
 from .settings import REFERENCES, Settings
 from .splits import Split
@@ -39,31 +39,6 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class Explained:
-    """DeepSHAP of the explained test sequences, and the mutagenesis map of the most confident positive.
-
-    Attributes
-    ----------
-    rows : ndarray of int, shape (n,)
-        Rows of the test part.
-    attribution : Attribution
-        One entry per row.
-    top : ndarray of int
-        Positions in `rows` of the most confident positives, best first.
-    ism : ndarray of float32, shape (L, 4)
-        In-silico mutagenesis of the first of `top`.
-    motif_share : float or None
-        Share of attribution inside the planted motif, where the truth is known.
-    """
-
-    rows: np.ndarray
-    attribution: Attribution
-    top: np.ndarray
-    ism: np.ndarray
-    motif_share: float | None
-
-
-@dataclass(frozen=True)
 class Shortcuts:
     """What one reaches without a network: share of test sequences seen in training, AUROC of GC content and k-mers."""
 
@@ -71,10 +46,20 @@ class Shortcuts:
     gc: Estimate
     kmer: Estimate
 
+    @classmethod
+    def of(cls, split: Split) -> Shortcuts:
+        """Measure them on the test part of a split."""
+        train, test = split.train, split.test
+        gc, kmer = (auroc(test.labels, scores(train, test)) for scores in (splits.gc_scores, splits.kmer_scores))
+        return cls(splits.duplicate_share(train, test), gc, kmer)
+
 
 @dataclass(frozen=True)
 class Findings:
-    """Everything that was measured, in the order in which it was measured."""
+    """Everything that was measured, in the order in which it was measured.
+
+    `ism` is the in-silico mutagenesis of the most confident positive, float32 (L, 4).
+    """
 
     settings: Settings
     split: Split
@@ -82,6 +67,7 @@ class Findings:
     estimates: Mapping[str, Estimate]
     shortcuts: Shortcuts
     explained: Explained
+    ism: np.ndarray
 
     def summary(self, standing: str) -> Summary:
         """Tell it all; `standing` is the sentence on the registered version."""
@@ -137,9 +123,11 @@ class Findings:
     def figures(self) -> Iterator[tuple[str, Figure]]:
         """Yield (name, figure) in the order of the report."""
         test, fitted, explained = self.split.test, self.fitted, self.explained
-        result, rows, width = explained.attribution, explained.rows[explained.top], len(test.motif) or None
-        contributions = sequences.one_hot(test.codes[rows]) * result.contributions[explained.top, :, None]
+        result, width = explained.attribution, len(test.motif) or None
         probabilities, labels = expit(fitted.test), test.labels
+        top = explained.top(labels[explained.rows])
+        rows = explained.rows[top]
+        contributions = sequences.one_hot(test.codes[rows]) * result.contributions[top, :, None]
         titles = [f"{test.ids[row]}, probability {probabilities[row]:.3f}" for row in rows]
         references = f"{self.settings.n_references} {REFERENCES[self.settings.references]}"
         profiled = result.contributions[labels[explained.rows] == 1]
@@ -150,4 +138,4 @@ class Findings:
         yield "shap_logos", plots.logos(contributions, titles, test.starts[rows], width, references)
         yield "shap_position", plots.position_profile(np.abs(profiled).mean(0), n=len(profiled))
         sequence = sequences.decode(test.codes[rows[:1]])[0]
-        yield "ism", plots.ism_map(explained.ism, sequence, titles[0], int(test.starts[rows[0]]), width)
+        yield "ism", plots.ism_map(self.ism, sequence, titles[0], int(test.starts[rows[0]]), width)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from . import (
     datasets,
     environment,
     evaluation,
+    explanation,
+    logbook,
     plots,
     registry,
     sequences,
@@ -20,16 +22,13 @@ from . import (
     training,
 )
 from .errors import ParameterError
-from .findings import Explained, Findings, Fitted, Shortcuts
-from .intervals import Estimate, auroc
+from .explanation import Explained
+from .findings import Findings, Fitted, Shortcuts
 from .registry import Candidate, Standing
 from .report import Summary
 from .settings import Job, Settings
 from .splits import Split
 from .tracking import Run
-
-LOGOS = 6
-WITNESSED = 3
 
 
 @dataclass(frozen=True)
@@ -65,16 +64,12 @@ def run(job: Job) -> Result:
         opened.params(job.params)
         opened.tags({"arch": settings.arch, **environment.git_state()})
         split = prepare(job)
-        tracking.log_parts(opened, split)
+        logbook.log_parts(opened, split)
         fitted = _fit(opened, job, split)
-        findings = Findings(
-            settings,
-            split,
-            fitted,
-            _evaluate(opened, split, fitted, settings.seed),
-            _shortcuts(opened, split),
-            _explain(opened, settings, split, fitted),
-        )
+        estimates = logbook.log_results(opened, split, (fitted.validation, fitted.test), settings.seed)
+        shortcuts = logbook.log_shortcuts(opened, Shortcuts.of(split))
+        explained = _explain(opened, settings, split, fitted)
+        findings = Findings(settings, split, fitted, estimates, shortcuts, explained, _mutate(split, explained, fitted))
         figures = _draw(opened, findings)
         version, standing = _register(settings, split, fitted)
         summary = findings.summary(_standing(settings, version, standing))
@@ -118,63 +113,20 @@ def _fit(opened: Run, job: Job, split: Split) -> Fitted:
     return Fitted(trained, model, validation, test)
 
 
-def _evaluate(opened: Run, split: Split, fitted: Fitted, seed: int) -> dict[str, Estimate]:
-    """Measure the network on the test part; log metrics, curves and predictions."""
-    estimates = evaluation.evaluate(split.test.labels, fitted.test, seed)
-    opened.estimates({f"test/{name}": estimate for name, estimate in estimates.items()})
-    tracking.log_curves(opened, split.test.labels, fitted.test)
-    parts = {"validation": (split.validation, fitted.validation), "test": (split.test, fitted.test)}
-    tracking.log_predictions(opened, parts)
-    return estimates
-
-
-def _shortcuts(opened: Run, split: Split) -> Shortcuts:
-    """Measure what the test part gives away without a network."""
-    labels = split.test.labels
-    found = Shortcuts(
-        splits.duplicate_share(split.train, split.test),
-        auroc(labels, splits.gc_scores(split.train, split.test)),
-        auroc(labels, splits.kmer_scores(split.train, split.test)),
-    )
-    opened.metrics({"data/duplicate_share": found.duplicate_share})
-    opened.estimates({"data/gc_auroc": found.gc, "data/kmer_auroc": found.kmer})
-    return found
-
-
 def _explain(opened: Run, settings: Settings, split: Split, fitted: Fitted) -> Explained:
     """Explain test sequences; log the additivity error before insisting on it."""
-    test = split.test
-    rows = np.arange(len(test))
-    if len(rows) > settings.n_explained:
-        rows = np.sort(np.random.RandomState(settings.seed).choice(rows, settings.n_explained, replace=False))
-    codes, labels, starts = test.codes[rows], test.labels[rows], test.starts[rows]
-    x = sequences.one_hot(codes)
-    references = _references(settings, split, codes)
-    result = attribution.deep_shap(fitted.logit_model, x, references)
-    metrics = {"shap/additivity_max": result.additivity_error}
-    share = None
-    if test.motif:
-        share = metrics["shap/motif_share"] = attribution.motif_share(result.contributions, starts, len(test.motif))
-    opened.metrics(metrics)
+    explained = explanation.explain(settings, split, fitted.logit_model)
+    result = explained.attribution
+    logbook.log_trust(opened, split, explained)
     attribution.check_additivity(result)
-    few = references if references.ndim == 3 else references[:WITNESSED]
-    theirs = attribution.witness(fitted.logit_model, x[:WITNESSED], few, result.contributions[:WITNESSED])
-    opened.metrics({"shap/explainer_difference": theirs})
-    opened.curve("shap_position", np.abs(result.contributions[labels == 1]).mean(0), np.arange(1, test.length + 1))
-    positives = np.flatnonzero(labels == 1)
-    top = positives[np.argsort(-result.logits[positives], kind="stable")][:LOGOS]
-    return Explained(rows, result, top, attribution.ism(fitted.logit_model, x[top[:1]])[0], share)
+    opened.metrics({"shap/explainer_difference": explanation.witness(settings, split, explained, fitted.logit_model)})
+    return explained
 
 
-def _references(settings: Settings, split: Split, codes: np.ndarray) -> np.ndarray:
-    if settings.references == "shuffles":
-        return attribution.shuffle_references(codes, settings.n_references, settings.seed)
-    return _negatives(settings, split)
-
-
-def _negatives(settings: Settings, split: Split) -> np.ndarray:
-    train = split.train
-    return attribution.negative_references(train.codes, train.labels, settings.n_references, settings.seed)
+def _mutate(split: Split, explained: Explained, fitted: Fitted) -> np.ndarray:
+    """In-silico mutagenesis of the most confident positive."""
+    row = explained.rows[explained.top(split.test.labels[explained.rows])[:1]]
+    return attribution.ism(fitted.logit_model, sequences.one_hot(split.test.codes[row]))[0]
 
 
 def _register(settings: Settings, split: Split, fitted: Fitted) -> tuple[int | None, Standing | None]:
@@ -190,7 +142,9 @@ def _register(settings: Settings, split: Split, fitted: Fitted) -> tuple[int | N
         "data_digest": split.data_digest,
         "split_digest": split.digest,
     }
-    candidate = Candidate(fitted.logit_model, _negatives(settings, split), scores["auprc"], scores["brier"], tags)
+    candidate = Candidate(
+        fitted.logit_model, explanation.negatives(settings, split), scores["auprc"], scores["brier"], tags
+    )
     version = registry.register(candidate, settings.registered_model)
     return version, registry.crown(version, settings.registered_model)
 
@@ -204,16 +158,11 @@ def _standing(settings: Settings, version: int | None, standing: Standing | None
 
 def _draw(opened: Run, findings: Findings) -> dict[str, bytes]:
     """Draw every figure; log figures, attributions and network, and return the PNG files by name."""
-    test, explained, network = findings.split.test, findings.explained, findings.fitted.trained.model
+    network = findings.fitted.trained.model
     with opened.artifacts() as folder:
         (folder / "plots").mkdir()
         (folder / "network").mkdir()
         paths = {name: plots.save(figure, folder / "plots" / f"{name}.png") for name, figure in findings.figures()}
-        np.savez_compressed(
-            folder / "attributions.npz",
-            ids=np.array([test.ids[row] for row in explained.rows]),
-            labels=test.labels[explained.rows],
-            **asdict(explained.attribution),
-        )
+        logbook.save_attributions(folder, findings.split, findings.explained)
         network.save(folder / "network" / f"{network.name}.keras")
         return {name: path.read_bytes() for name, path in paths.items()}

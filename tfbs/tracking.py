@@ -24,16 +24,15 @@ import mlflow
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import Experiment, Metric, Param, RunTag
+from mlflow.entities import DatasetInput, Experiment, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils import name_utils
-from scipy.special import expit
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_PARENT_RUN_ID
 
-from . import environment, evaluation
+from . import environment
 from .datasets import Dataset
 from .errors import TfbsError, TrackingError
 from .intervals import Estimate
-from .splits import Split
 
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
@@ -42,6 +41,7 @@ logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
 EXPERIMENT = "tfbs"
 TRIES = 10
 NOTE = "mlflow.note.content"
+INHERITED = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit")
 EPOCH_NAMES = {
     "loss": "train/loss",
     "auroc": "train/auroc",
@@ -63,7 +63,7 @@ class Run:
     """
 
     def __init__(self, client: MlflowClient, run_id: str, experiment_id: str):
-        self.client, self.run_id, self.experiment_id = client, run_id, experiment_id
+        self.client, self.run_id, self.experiment_id, self.lost = client, run_id, experiment_id, False
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Log the params that the run does not hold yet: ``mlflow run`` logged the user's, and they cannot change."""
@@ -121,7 +121,8 @@ class Run:
     def dataset(self, data: Dataset, context: str) -> None:
         """Log a part of the data under its own digest (MLflow's looks at the first 10,000 elements only)."""
         features = mlflow.data.from_numpy(data.codes, targets=data.labels, name=data.name, digest=data.digest[:32])
-        insist(mlflow.log_input, features, context)
+        tags = [InputTag(MLFLOW_DATASET_CONTEXT, context)]
+        insist(self.client.log_inputs, self.run_id, [DatasetInput(features._to_mlflow_entity(), tags)])
 
     @contextlib.contextmanager
     def artifacts(self) -> Iterator[Path]:
@@ -144,6 +145,36 @@ class Run:
                 f"({_first_sentence(error)}): check that the folder or server is writable."
             ) from error
 
+    @contextlib.contextmanager
+    def child(self, name: str, seconds: float = 0) -> Iterator[Run]:
+        """Yield a run nested in this one, and end it as FINISHED, FAILED or KILLED.
+
+        Parameters
+        ----------
+        name : str
+            Run name.
+        seconds : float
+            How long ago the work that it tells of began.
+        """
+        tags = {key: value for key, value in self.client.get_run(self.run_id).data.tags.items() if key in INHERITED}
+        tags[MLFLOW_PARENT_RUN_ID] = self.run_id
+        began = _now() - round(1000 * seconds)
+        made = self.client.create_run(self.experiment_id, start_time=began, tags=tags, run_name=name)
+        opened, status = Run(self.client, made.info.run_id, self.experiment_id), "FAILED"
+        try:
+            yield opened
+            status = "FAILED" if opened.lost else "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        finally:
+            self.client.set_terminated(opened.run_id, status)
+
+    def give_up(self, reason: str) -> None:
+        """Say in the description why a nested run came to nothing; it then ends as FAILED."""
+        self.lost = True
+        self.describe(f"**This run failed.** {reason}")
+
     def _log(self, metrics) -> None:
         metrics = list(metrics)
         for at in range(0, len(metrics), 1000):
@@ -151,13 +182,15 @@ class Run:
 
 
 @contextlib.contextmanager
-def run(name: str) -> Iterator[Run]:
+def run(name: str, resume: str = "") -> Iterator[Run]:
     """Open a run, check its store, and end it whatever happens.
 
     Parameters
     ----------
     name : str
         Run name, used unless the user gave one.
+    resume : str
+        Id of an earlier run to go on with; the run that ``mlflow run`` created is then nested in it as a note.
 
     Yields
     ------
@@ -173,9 +206,9 @@ def run(name: str) -> Iterator[Run]:
     _check_server()
     launched = os.environ.get("MLFLOW_RUN_ID")
     try:
-        experiment = _experiment(launched)
+        experiment = _experiment(resume or launched)
         _check_artifacts(experiment)
-        active = mlflow.start_run(launched, experiment.experiment_id, run_name=None if launched else name)
+        active = mlflow.start_run(resume or launched, experiment.experiment_id, run_name=None if launched else name)
     except MlflowException as error:
         raise TrackingError(
             f"Expected to open a run at {mlflow.get_tracking_uri()}, received: {_first_sentence(error)}: check "
@@ -184,7 +217,9 @@ def run(name: str) -> Iterator[Run]:
     opened = Run(MlflowClient(), active.info.run_id, active.info.experiment_id)
     status, previous = "FAILED", signal.signal(signal.SIGTERM, _interrupt)
     try:
-        if launched and _is_generated(active.info.run_name):
+        if resume and launched:
+            _hand_over(opened, launched)
+        elif launched and _is_generated(active.info.run_name):
             opened.client.update_run(opened.run_id, name=name)
         opened.environment()
         yield opened
@@ -203,7 +238,16 @@ def run(name: str) -> Iterator[Run]:
         raise
     finally:
         _end(opened.run_id, status)
+        if resume and launched:
+            opened.client.set_terminated(launched, status)
         signal.signal(signal.SIGTERM, previous)
+
+
+def _hand_over(resumed: Run, launched: str) -> None:
+    """Make the run that ``mlflow run`` created a note inside the run that is resumed."""
+    resumed.client.update_run(launched, name="resumed")
+    resumed.client.set_tag(launched, MLFLOW_PARENT_RUN_ID, resumed.run_id)
+    resumed.client.set_tag(launched, NOTE, f"This command resumed run {resumed.run_id}; everything is logged there.")
 
 
 def _end(run_id: str, status: str) -> None:
@@ -296,35 +340,6 @@ def next_steps(run_id: str, model: str) -> str:
         f"Serve it:   {prefix}mlflow models serve -m {shlex.quote(f'models:/{model}@champion')} "
         f"--env-manager {manager} --port 5001"
     )
-
-
-def log_parts(opened: Run, split: Split) -> None:
-    """Log the three parts of a split as data sets, and the digests that say whether two runs are comparable."""
-    parts = {"train": split.train, "validation": split.validation, "test": split.test}
-    for context, part in parts.items():
-        opened.dataset(part, context)
-    digests = {"data": split.data_digest, "split": split.digest, "test": split.test.digest}
-    opened.tags({f"{name}_digest": digest for name, digest in digests.items()})
-
-
-def log_curves(opened: Run, labels: np.ndarray, logits: np.ndarray) -> None:
-    """Log ROC, precision-recall and calibration curves of the test part as step metrics."""
-    opened.curve("roc_tpr", evaluation.roc_curve_on_grid(labels, logits))
-    opened.curve("pr_precision", evaluation.pr_curve_on_grid(labels, logits))
-    calibration = evaluation.calibration_curve(labels, expit(logits))
-    opened.curve("calibration", calibration.observed, np.round(100 * calibration.predicted).astype(int))
-
-
-def log_predictions(opened: Run, parts: Mapping[str, tuple[Dataset, np.ndarray]]) -> None:
-    """Log ``predictions.json``: id, label, probability, logit and split of every validation and test sequence."""
-    columns: dict[str, list] = {"id": [], "label": [], "probability": [], "logit": [], "split": []}
-    for name, (data, logits) in parts.items():
-        columns["id"] += list(data.ids)
-        columns["label"] += data.labels.tolist()
-        columns["probability"] += expit(logits).tolist()
-        columns["logit"] += logits.astype(float).tolist()
-        columns["split"] += [name] * len(data)
-    opened.table(columns, "predictions.json")
 
 
 def _check_server() -> None:

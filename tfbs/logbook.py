@@ -1,0 +1,115 @@
+"""What every trained network leaves in its run: digests, metrics, curves, predictions, attributions, trust figures.
+
+One spelling for the main job and for the replicates of a comparison, so that all of them overlay in the tracking UI and
+any of them can be compared later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from scipy.special import expit
+
+from . import evaluation
+from .datasets import Dataset
+from .explanation import Explained
+from .findings import Shortcuts
+from .intervals import Estimate
+from .splits import Split
+from .tracking import Run
+
+PREDICTIONS = "predictions.json"
+ATTRIBUTIONS = "attributions.npz"
+
+
+def log_parts(opened: Run, split: Split) -> None:
+    """Log the three parts of a split as data sets, and the digests that say whether two runs are comparable."""
+    parts = {"train": split.train, "validation": split.validation, "test": split.test}
+    for context, part in parts.items():
+        opened.dataset(part, context)
+    opened.tags(digests(split))
+
+
+def digests(split: Split) -> dict[str, str]:
+    """Tags that say on which sequences a run was trained and tested."""
+    return {"data_digest": split.data_digest, "split_digest": split.digest, "test_digest": split.test.digest}
+
+
+def log_results(opened: Run, split: Split, logits: tuple[np.ndarray, np.ndarray], seed: int) -> dict[str, Estimate]:
+    """Measure a network on the test part; log metrics, curves and predictions.
+
+    Parameters
+    ----------
+    opened : Run
+        Where to log.
+    split : Split
+        What was predicted.
+    logits : tuple of ndarray
+        Logits of the validation part and of the test part.
+    seed : int
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    dict of str to Estimate
+        See :func:`tfbs.evaluation.evaluate`.
+    """
+    validation, test = logits
+    estimates = evaluation.evaluate(split.test.labels, test, seed)
+    opened.estimates({f"test/{name}": estimate for name, estimate in estimates.items()})
+    log_curves(opened, split.test.labels, test)
+    log_predictions(opened, {"validation": (split.validation, validation), "test": (split.test, test)})
+    return estimates
+
+
+def log_curves(opened: Run, labels: np.ndarray, logits: np.ndarray) -> None:
+    """Log ROC, precision-recall and calibration curves of the test part as step metrics."""
+    opened.curve("roc_tpr", evaluation.roc_curve_on_grid(labels, logits))
+    opened.curve("pr_precision", evaluation.pr_curve_on_grid(labels, logits))
+    calibration = evaluation.calibration_curve(labels, expit(logits))
+    opened.curve("calibration", calibration.observed, np.round(100 * calibration.predicted).astype(int))
+
+
+def log_predictions(opened: Run, parts: Mapping[str, tuple[Dataset, np.ndarray]]) -> None:
+    """Log ``predictions.json``: id, label, probability, logit and split of every validation and test sequence."""
+    columns: dict[str, list] = {"id": [], "label": [], "probability": [], "logit": [], "split": []}
+    for name, (data, logits) in parts.items():
+        columns["id"] += list(data.ids)
+        columns["label"] += data.labels.tolist()
+        columns["probability"] += expit(logits).tolist()
+        columns["logit"] += logits.astype(float).tolist()
+        columns["split"] += [name] * len(data)
+    opened.table(columns, PREDICTIONS)
+
+
+def log_shortcuts(opened: Run, found: Shortcuts) -> Shortcuts:
+    """Log what the test part gives away without a network, and return it."""
+    opened.metrics({"data/duplicate_share": found.duplicate_share})
+    opened.estimates({"data/gc_auroc": found.gc, "data/kmer_auroc": found.kmer})
+    return found
+
+
+def log_trust(opened: Run, split: Split, explained: Explained) -> None:
+    """Log how exactly the attributions add up, how much falls on the planted motif, and where along the sequence."""
+    values = {"shap/additivity_max": explained.attribution.additivity_error}
+    if explained.motif_share is not None:
+        values["shap/motif_share"] = explained.motif_share
+    opened.metrics(values)
+    profiled = explained.attribution.contributions[split.test.labels[explained.rows] == 1]
+    if len(profiled):
+        opened.curve("shap_position", np.abs(profiled).mean(0), np.arange(1, split.test.length + 1))
+
+
+def save_attributions(folder: Path, split: Split, explained: Explained) -> None:
+    """Write ``attributions.npz``: ids, labels and codes (n, L) of the explained sequences, and their attribution."""
+    test, rows = split.test, explained.rows
+    np.savez_compressed(
+        folder / ATTRIBUTIONS,
+        ids=np.array([test.ids[row] for row in rows]),
+        labels=test.labels[rows],
+        codes=test.codes[rows],
+        **asdict(explained.attribution),
+    )
