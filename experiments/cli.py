@@ -33,6 +33,7 @@ def parse(
     groups: Sequence[type],
     description: str = "",
     choices: Mapping[str, Iterable[str]] | None = None,
+    without: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Parse ``--name value`` pairs into the fields of dataclasses.
 
@@ -41,11 +42,13 @@ def parse(
     argv : sequence of str
         Command line without the program.
     groups : sequence of dataclass types
-        Their field names are the parameters, no name twice.
+        Their field names are the parameters.
     description : str
         First line of the help.
     choices : mapping of str to iterable of str, optional
         Values that the help lists for a parameter.
+    without : sequence of str
+        Fields that are no parameters here. A field that several groups hold belongs to the first.
 
     Returns
     -------
@@ -57,11 +60,12 @@ def parse(
     ParameterError
         If a name is unknown or a value has the wrong type.
     """
-    known = {field.name: field for group in groups for field in fields(group)}
+    owned = _owned(groups, without)
+    known = {field.name: field for group in owned for field in group}
     parser = _Parser(description=description, allow_abbrev=False)
-    for group in groups:
+    for group, own in zip(groups, owned, strict=True):
         section = parser.add_argument_group(group.__doc__.splitlines()[0].rstrip("."))
-        for field in fields(group):
+        for field in own:
             text = _help(group, field, (choices or {}).get(field.name, ()))
             section.add_argument(f"--{field.name}", default=argparse.SUPPRESS, help=text, metavar="X")
     values, rest = parser.parse_known_args(list(argv))
@@ -72,7 +76,16 @@ def parse(
             + (did_you_mean(name, known) or f": known are {', '.join(sorted(known))}.")
         )
     given = {name: _convert(known[name], text) for name, text in vars(values).items()}
-    return [{f.name: given[f.name] for f in fields(group) if f.name in given} for group in groups]
+    return [{f.name: given[f.name] for f in own if f.name in given} for own in owned]
+
+
+def _owned(groups: Sequence[type], without: Sequence[str]) -> list[list[Field]]:
+    """The fields of each group that are parameters: none twice, none that is left out."""
+    taken, owned = set(without), []
+    for group in groups:
+        owned.append([field for field in fields(group) if field.name not in taken])
+        taken |= {field.name for field in owned[-1]}
+    return owned
 
 
 def main(work: Callable[[], None]) -> int:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from experiments import cli
 from tfbs.architectures import ARCHITECTURES, Recipe
 from tfbs.datasets import NAMES, Source
 from tfbs.errors import ParameterError
-from tfbs.settings import Job, Settings
+from tfbs.settings import RUN_ID, Job, Settings
 from tfbs.simulation import Simulation
 
 
@@ -34,12 +35,22 @@ def request(argv: Sequence[str]) -> Job:
     groups = (Settings, Source, Simulation, Recipe)
     choices = {"arch": ARCHITECTURES, "dataset": (*NAMES, "or a path")}
     settings, source, simulation, recipe = cli.parse(argv, groups, __doc__, choices)
+    check_source(source, simulation)
+    if RUN_ID.fullmatch(settings.get("arch", "")):
+        from tfbs import runs
+
+        settings["arch"], values = runs.configuration(settings["arch"])
+        recipe = {**values, **recipe}
+    return Job(Settings(**settings), Source(**source), Simulation(**simulation), recipe)
+
+
+def check_source(source: Mapping[str, Any], simulation: Mapping[str, Any]) -> None:
+    """Refuse settings of the simulation beside another data set, which would ignore them."""
     if simulation and source.get("dataset", "simulated") != "simulated":
         raise ParameterError(
             f"{next(iter(simulation))}: expected only with dataset=simulated, received it with "
             f"dataset={source['dataset']}: leave it out."
         )
-    return Job(Settings(**settings), Source(**source), Simulation(**simulation), recipe)
 
 
 def work(argv: Sequence[str]) -> None:

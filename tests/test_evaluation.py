@@ -12,16 +12,17 @@ from test_intervals import Z, draw
 from tfbs.errors import DataError
 from tfbs.evaluation import (
     METRICS,
-    bootstrap,
+    _calibration,
     calibration_curve,
     evaluate,
     pr_curve_on_grid,
     precision_recall_curve,
+    recall_at_fdr,
     roc_curve,
     roc_curve_on_grid,
     trained,
 )
-from tfbs.intervals import auroc, delong, wilson
+from tfbs.intervals import auroc, replicate, wilson
 
 
 def constant(n: int = 200) -> tuple[np.ndarray, np.ndarray]:
@@ -67,38 +68,54 @@ def test_thresholded_areas_of_a_published_confusion():
 
 @pytest.mark.parametrize("decimals", [8, 1])
 @pytest.mark.parametrize("stratified", [True, False])
-def test_bootstrap_equals_scikit_learn_on_the_same_resamples(decimals, stratified):
+def test_weights_equal_sequences_drawn_more_than_once(decimals, stratified):
     labels, logits = draw(8, n=60, decimals=decimals)
-    order = np.argsort(-logits, kind="stable")
-    labels, logits = labels[order], logits[order]
-    random = np.random.RandomState(9)
-    strata = [np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)] if stratified else [np.arange(60)]
-    drawn = np.hstack([members[random.randint(0, len(members), (25, len(members)))] for members in strata])
-    replicates = bootstrap(labels, logits, seed=9, resamples=25, stratified=stratified)
-    for i, rows in enumerate(drawn):
-        y, s = labels[rows], logits[rows]
-        assert replicates["auprc"][i] == pytest.approx(metrics.average_precision_score(y, s))
-        assert replicates["auroc"][i] == pytest.approx(metrics.roc_auc_score(y, s))
-        assert replicates["brier"][i] == pytest.approx(metrics.brier_score_loss(y, expit(s)))
-        assert replicates["accuracy"][i] == pytest.approx(np.mean((s >= 0) == y))
-        assert replicates["ece"][i] == pytest.approx(evaluate(y, s, resamples=2)["ece"].value)
-        assert replicates["recall_at_fdr10"][i] == evaluate(y, s, resamples=2)["recall_at_fdr10"].value
+    drawn = replicate(lambda weights: {"weights": weights}, labels, 9, 25, stratified)["weights"]
+    recalls = recall_at_fdr(labels, logits, drawn)
+    calibrations = _calibration(labels, expit(logits), drawn)["ece"]
+    for weights, recall, calibration in zip(drawn, recalls, calibrations, strict=True):
+        result = evaluate(np.repeat(labels, weights), np.repeat(logits, weights), resamples=2)
+        assert recall == result["recall_at_fdr10"].value
+        assert calibration == pytest.approx(result["ece"].value, abs=1e-12)
 
 
-def test_bootstrap_leaves_out_resamples_without_a_class():
-    replicates = bootstrap(np.r_[1, np.zeros(9, int)], np.arange(10.0), resamples=1000, stratified=False)
-    assert 550 < len(replicates["auprc"]) < 750  # 1 - 0.9^10 = 0.651 of the resamples hold the one positive
-    assert all(np.isfinite(values).all() for values in replicates.values())
+def test_replicates_leave_out_resamples_without_a_class():
+    labels = np.r_[1, np.zeros(9, int)]
+    found = replicate(
+        lambda weights: {"recall": recall_at_fdr(labels, np.arange(10.0), weights)}, labels, 0, 1000, False
+    )
+    assert 550 < len(found["recall"]) < 750  # 1 - 0.9^10 = 0.651 of the resamples hold the one positive
+    assert np.isfinite(found["recall"]).all()
 
 
-def test_bootstrap_and_delong_agree_and_the_seed_decides():
+def test_same_input_same_result_and_the_seed_decides():
     labels, logits = draw(10, n=500)
-    area, variance, _ = delong(labels, logits)
-    replicates = bootstrap(labels, logits, seed=1)["auroc"]
-    assert replicates.std() == pytest.approx(variance**0.5, rel=0.1)
-    assert replicates.mean() == pytest.approx(area, abs=0.003)
     assert evaluate(labels, logits, seed=1) == evaluate(labels, logits, seed=1)
-    assert evaluate(labels, logits, seed=1)["auprc"] != evaluate(labels, logits, seed=2)["auprc"]
+    assert evaluate(labels, logits, seed=1)["ece"] != evaluate(labels, logits, seed=2)["ece"]
+
+
+@pytest.mark.parametrize("stratified", [True, False])
+def test_interval_of_the_auprc_is_that_of_the_bootstrap_for_many_sequences(stratified):
+    labels, logits = draw(10, n=2000)
+    result = evaluate(labels, logits, stratified=stratified)["auprc"]
+    random, drawn = np.random.RandomState(1), []
+    for _ in range(500):
+        groups = [labels == 0, labels == 1] if stratified else [labels >= 0]
+        rows = np.concatenate([random.choice(np.flatnonzero(group), group.sum()) for group in groups])
+        drawn.append(metrics.average_precision_score(labels[rows], logits[rows]))
+    assert result.hi - result.lo == pytest.approx(2 * Z * np.std(drawn), rel=0.12)
+
+
+def test_interval_of_the_recall_adds_the_error_of_the_cutoff_to_that_of_the_recall():
+    # 40 positives, then 10 negatives, 60 positives, 90 negatives: precision 0.9 is reached by 100 calls of 100 + 10.
+    labels = np.repeat([1, 0, 1, 0], [40, 10, 60, 90])
+    result = evaluate(labels, -np.arange(200.0), resamples=2)["recall_at_fdr10"]
+    tp, called = np.cumsum(labels), np.arange(1, 201)
+    lower, upper = wilson(tp, called)
+    cutoff = tp[lower >= 0.9].max() / 100, tp[upper >= 0.9].max() / 100
+    assert (result.value, *cutoff) == (1.0, 0.4, 1.0)
+    assert result.lo == pytest.approx(1 - np.hypot(0.6, 1 - wilson(100, 100)[0]))
+    assert result.hi == 1
 
 
 def test_order_of_the_sequences_does_not_matter_to_the_values():
@@ -234,7 +251,7 @@ def test_trained_tells_a_collapsed_network_from_a_trained_one():
         ([0, 1, 1], [0.0, np.nan, np.inf], "received 2 that are not, the first for sequence 2"),
     ],
 )
-@pytest.mark.parametrize("function", [evaluate, auroc, bootstrap, roc_curve_on_grid, pr_curve_on_grid, roc_curve])
+@pytest.mark.parametrize("function", [evaluate, auroc, recall_at_fdr, roc_curve_on_grid, pr_curve_on_grid, roc_curve])
 def test_bad_input_is_named_in_one_sentence(function, labels, logits, words):
     with pytest.raises(DataError) as caught:
         function(np.array(labels), np.array(logits))
@@ -271,6 +288,7 @@ def coverage(datasets: int, distance: float, n: int = 500) -> dict[str, float]:
         "auroc_thresholded": norm.cdf(distance / 2),
         "brier": metrics.brier_score_loss(labels, expit(2 * logits)),
         "ece": evaluate(labels[:200_000], 2 * logits[:200_000], resamples=2)["ece"].value,
+        "recall_at_fdr10": recall_at_fdr(labels, logits)[0],
     }
     held = dict.fromkeys(truth, 0)
     for seed in range(1, datasets + 1):
@@ -283,18 +301,18 @@ def coverage(datasets: int, distance: float, n: int = 500) -> dict[str, float]:
 
 def test_intervals_hold_the_truth_about_95_times_in_100():
     held = coverage(200, distance=2.0)
-    assert min(held.values()) >= 0.90, held
+    assert min(held.values()) >= 0.92, held
     assert held["auroc"] <= 0.99, held
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("distance", "auprc"), [(1.0, 0.934), (2.0, 0.934), (3.0, 0.918), (4.0, 0.881)])
-def test_intervals_hold_the_truth_in_500_data_sets(distance, auprc):
-    # The percentile interval of the AUPRC is short near 1: `auprc` is its coverage in 2,000 data sets, these among
-    # them. The rest is held to 0.95 less 0.02 for being asymptotic. All may miss by three standard errors.
-    for name, share in coverage(500, distance).items():
-        target = auprc if name == "auprc" else 0.93
-        assert share >= target - 3 * (target * (1 - target) / 500) ** 0.5, (name, share)
+@pytest.mark.parametrize("distance", [1.0, 2.0, 3.0, 4.0])
+def test_intervals_hold_the_truth_in_500_data_sets(distance):
+    # Wanted are 0.93 to 0.97, to which 500 data sets add an error of 0.01; measured in 2,000 are 0.947 to 0.971, for the
+    # recall 0.963 to 0.978. The calibration error and the areas of decisions are safe rather than exact.
+    held = coverage(500, distance)
+    assert min(held.values()) >= 0.93, held
+    assert max(held[name] for name in ("auroc", "auprc", "accuracy", "brier", "recall_at_fdr10")) <= 0.98, held
 
 
 def test_a_calibrated_network_is_not_called_miscalibrated():

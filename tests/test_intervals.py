@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.special import logit
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from tfbs.errors import DataError
 from tfbs.intervals import auroc, delong, delong_covariance, newcombe, replicate, wilson
@@ -60,7 +60,11 @@ def test_auroc_interval_is_delong_on_the_logit_scale():
     labels, logits = draw(7)
     estimate = auroc(labels, logits)
     (area,), covariance = plain_delong(labels, logits[None])
-    half = Z * covariance[0, 0] ** 0.5 / (area * (1 - area))
+    _, _, (above, below) = delong(labels, logits)
+    fourth = sum((((v - v.mean()) / len(v)) ** 4).sum() - v.var() ** 2 / len(v) ** 3 for v in (above, below))
+    df = 2 * covariance[0, 0] ** 2 / fourth
+    half = t.ppf(0.975, df) * covariance[0, 0] ** 0.5 / (area * (1 - area))
+    assert 30 < df < 300
     assert logit([estimate.lo, estimate.value, estimate.hi]) == pytest.approx(logit(area) + half * np.array([-1, 0, 1]))
     assert estimate.n == 300
 

@@ -14,7 +14,16 @@ from tfbs.architectures import Recipe
 from tfbs.datasets import Dataset, Source, load
 from tfbs.errors import DataError
 from tfbs.simulation import Simulation
-from tfbs.splits import Split, duplicate_share, gc_scores, kmer_scores, random_split
+from tfbs.splits import (
+    Part,
+    Split,
+    duplicate_share,
+    fold_splits,
+    gc_scores,
+    joint_digest,
+    kmer_scores,
+    random_split,
+)
 
 PARTS = ("train", "validation", "test")
 
@@ -147,3 +156,33 @@ def test_kmers_with_n_are_skipped():
 def test_kmers_longer_than_the_sequences_tell_nothing():
     train = dataset(["ACG", "TTT", "AAA", "CCC"], [1, 0, 1, 0])
     assert np.ptp(kmer_scores(train, train, 6)) == 0
+
+
+def test_folds_are_each_tested_once_and_never_trained_on(simulated):
+    made = fold_splits(simulated, Recipe(), 5)
+    tested = [name for split in made for name in split.test.ids]
+    assert sorted(tested) == sorted(simulated.ids)
+    for split in made:
+        parts = [set(part.ids) for part in (split.train, split.validation, split.test)]
+        assert set.union(*parts) == set(simulated.ids)
+        assert sum(map(len, parts)) == len(simulated)
+        assert (len(split.train), len(split.validation), len(split.test)) == (1440, 160, 400)
+    assert made[0].digest != made[1].digest
+    assert [s.digest for s in made] == [s.digest for s in fold_splits(simulated, Recipe(), 5)]
+    assert made[0].digest != fold_splits(simulated, Recipe(split_seed=1), 5)[0].digest
+
+
+def test_folds_without_a_class_are_refused(small):
+    with pytest.raises(DataError, match="expected at least 2 sequences of each class in the test part"):
+        fold_splits(small, Recipe(), 30)
+
+
+def test_joint_digest_minds_the_order(simulated):
+    first, second = fold_splits(simulated, Recipe(), 2)
+    assert joint_digest([first, second]) != joint_digest([second, first])
+    assert joint_digest([first]) != first.digest
+
+
+def test_a_part_is_known_by_its_seed_and_fold(simulated):
+    part = Part(42, 0, random_split(simulated, Recipe()))
+    assert part.key == ("42", "0")

@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from tfbs import architectures, sequences, training
 from tfbs.architectures import Recipe
 from tfbs.datasets import Source, load
-from tfbs.errors import TrainingError
+from tfbs.errors import ParameterError, TrainingError
 from tfbs.simulation import Simulation
 from tfbs.splits import random_split
 
@@ -144,6 +144,44 @@ def test_on_epoch_receives_each_epoch_as_it_ends(parts):
         assert [values[name] for _, values in calls] == trained.history[name]
 
 
+def test_on_epoch_can_stop_the_training(parts):
+    """What was trained until then stays: the network of a recipe with fewer epochs."""
+    stopped = training.train("modified", Recipe(epochs=5), parts, seed=0, on_epoch=lambda epoch, values: epoch == 1)
+    shorter = training.train("modified", Recipe(epochs=2), parts, seed=0)
+    assert stopped.history == shorter.history
+    assert_same_weights(stopped.model, shorter.model, rtol=1e-6)
+
+
+def test_a_trainer_does_not_trace_again_for_other_parts_and_seeds(parts):
+    """Parts of 47, 31 and 12 sequences, with and without a smaller last batch."""
+    import tensorflow as tf
+
+    train, validation = parts
+    trainer = training.Trainer("baseline", Recipe(epochs=1), train.length)
+    for seed, rows in enumerate((47, 31, 12)):
+        chosen = np.r_[np.flatnonzero(train.labels == 0)[: rows // 2], np.flatnonzero(train.labels == 1)[: rows // 2]]
+        trained = trainer.fit((train.take(chosen), validation), seed)
+        assert len(trained.history["loss"]) == 1
+    graphs = (trainer._steps, trainer._forward)
+    assert all(isinstance(graph, tf.types.experimental.PolymorphicFunction) for graph in graphs)
+    assert [graph.experimental_get_tracing_count() for graph in graphs] == [1, 1]
+
+
+def test_a_trainer_takes_one_length_only(small):
+    trainer = training.Trainer("baseline", Recipe(), 50)
+    expected = r"simulated: expected sequences of 50 bp, .*, received 30 bp: make another trainer\."
+    with pytest.raises(ParameterError, match=expected):
+        trainer.fit((small, small), seed=0)
+
+
+def test_a_network_that_was_returned_is_left_alone(parts):
+    trainer = training.Trainer("baseline", Recipe(epochs=1), 50)
+    first = trainer.fit(parts, seed=0)
+    kept = [weights.copy() for weights in first.model.get_weights()]
+    trainer.fit(parts, seed=1)
+    assert all(np.array_equal(a, b) for a, b in zip(kept, first.model.get_weights(), strict=True))
+
+
 def test_another_seed_gives_another_network_and_zero_is_a_seed(parts):
     recipe = Recipe(epochs=1)
     zero, one = (training.train("baseline", recipe, parts, seed=seed) for seed in (0, 1))
@@ -194,17 +232,45 @@ def test_logits_do_not_depend_on_how_they_are_batched(parts, monkeypatch):
     assert np.allclose(whole, np.asarray(model(sequences.one_hot(codes)))[:, 0], atol=1e-6)
 
 
+def digest(trained) -> str:
+    """SHA-256 of history, weights and the states of the seed generators."""
+    content = hashlib.sha256(json.dumps(trained.history).encode())
+    for variable in trained.model.variables:
+        content.update(variable.numpy().tobytes())
+    return content.hexdigest()
+
+
 def digests() -> list[str]:
-    """Train `modified` with the seeds 0, 0, 1 and `baseline` with 0, 0: SHA-256 of weights and history."""
+    """Train `modified` with the seeds 0, 0, 1 and `baseline` with 0, 0."""
     split = random_split(load(Source(), Simulation(n_positives=60, n_negatives=60)), Recipe(epochs=2))
     runs = [("modified", 0), ("modified", 0), ("modified", 1), ("baseline", 0), ("baseline", 0)]
-    found = []
-    for arch, seed in runs:
-        trained = training.train(arch, Recipe(epochs=2), (split.train, split.validation), seed)
-        content = hashlib.sha256(json.dumps(trained.history).encode())
-        for weights in trained.model.get_weights():
-            content.update(weights.tobytes())
-        found.append(content.hexdigest())
+    return [
+        digest(training.train(arch, Recipe(epochs=2), (split.train, split.validation), seed)) for arch, seed in runs
+    ]
+
+
+def shared() -> dict[str, list[str]]:
+    """Digests of two networks that were trained alone, then by a trainer that did other things before and between."""
+    training.configure(training.SMALL - 1)
+    one, two = (
+        random_split(load(Source(), Simulation(n_positives=n, n_negatives=60, data_seed=n)), Recipe()) for n in (60, 70)
+    )
+    one, two = (one.train, one.validation), (two.train, two.validation)
+    cases = [("modified", Recipe(epochs=2))]
+    cases += [("baseline", Recipe(optimizer=name, epochs=2, lr=0.01)) for name in architectures.OPTIMIZERS]
+    found = {}
+    for arch, recipe in cases:
+        alone = [training.train(arch, recipe, one, 0), training.train(arch, recipe, two, 3)]
+        trainer = training.Trainer(arch, recipe, 50)
+        trainer.fit(two, 7, on_epoch=lambda epoch, values: True)
+        together = [trainer.fit(one, 0), trainer.fit(two, 3), trainer.fit(one, 0)]
+        found[f"{arch}, {recipe.optimizer}"] = [digest(trained) for trained in alone + together]
+    diverging = training.Trainer("baseline", Recipe(lr=1e30), 50)
+    for seed in (0, 1):
+        try:
+            diverging.fit(one, seed)
+        except TrainingError as error:
+            found.setdefault("diverging", []).append(str(error))
     return found
 
 
@@ -226,26 +292,36 @@ def configured(threads: int) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def processes():
-    """What three processes of their own print: two that train on one thread, and one on two."""
+    """What four processes of their own print: two that train on one thread, one on two, one with shared trainers."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    commands = [[sys.executable, __file__, threads] for threads in ("1", "1", "2")]
+    commands = [[sys.executable, __file__, threads] for threads in ("1", "1", "2", "shared")]
     running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for command in commands]
-    return [json.loads(process.communicate(timeout=180)[0].splitlines()[-1]) for process in running]
+    return [json.loads(process.communicate(timeout=300)[0].splitlines()[-1]) for process in running]
 
 
 def test_the_same_seed_gives_the_same_bits_within_and_across_processes(processes):
     assert processes[0] == processes[1]
-    for found, threads in zip(processes, (1, 1, 2), strict=True):
+    for found, threads in zip(processes[:3], (1, 1, 2), strict=True):
         assert (found["small"], found["large"]) == (1, threads), "a small batch runs on one thread"
         first, again, other, baseline, baseline_again = found["digests"]
         assert first == again != other
         assert baseline == baseline_again
 
 
+def test_a_trainer_gives_the_same_bits_as_training_alone(processes):
+    found = dict(processes[3])
+    first, second = found.pop("diverging")
+    assert first == second
+    assert len(found) == 1 + len(architectures.OPTIMIZERS)
+    for case, (one, two, *together) in found.items():
+        assert one != two, case
+        assert together == [one, two, one], case
+
+
 def test_threads_cannot_be_set_once_tensorflow_runs(processes):
-    for found in processes:
+    for found in processes[:3]:
         assert found["too late"].startswith("Expected to set TensorFlow's threads before its first use")
 
 
 if __name__ == "__main__":
-    print(json.dumps(configured(int(sys.argv[1]))))
+    print(json.dumps(shared() if sys.argv[1] == "shared" else configured(int(sys.argv[1]))))

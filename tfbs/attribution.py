@@ -7,7 +7,7 @@ The values are those of :class:`shap.DeepExplainer`, in logit units. Chains of c
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -309,7 +309,7 @@ def motif_share(contributions: np.ndarray, starts: np.ndarray, width: int) -> fl
     return float(np.divide(inside, total, out=np.zeros_like(total), where=total > 0).mean())
 
 
-def export_explainer(model: keras.Model, references: np.ndarray, folder: str | Path) -> None:
+def export_explainer(model: keras.Model | Sequence[keras.Model], references: np.ndarray, folder: str | Path) -> None:
     """Write a TensorFlow SavedModel that explains sequences without shap, Keras or tfbs.
 
     ``tf.saved_model.load(folder).explain(x)`` takes x (n, L, 4) float32, any n, and returns a dictionary:
@@ -318,8 +318,9 @@ def export_explainer(model: keras.Model, references: np.ndarray, folder: str | P
 
     Parameters
     ----------
-    model : keras.Model
-        As for :func:`deep_shap`.
+    model : keras.Model or sequence of keras.Model
+        As for :func:`deep_shap`. Of several networks the mean logit is explained: its DeepSHAP values are the means of
+        theirs, because they are linear in the output.
     references : ndarray, shape (k, L, 4)
         One-hot references, stored with the network.
     folder : str or Path
@@ -332,20 +333,24 @@ def export_explainer(model: keras.Model, references: np.ndarray, folder: str | P
     """
     import tensorflow as tf
 
+    models = list(model) if isinstance(model, Sequence) else [model]
     shape = np.shape(references)
     if len(shape) != 3:
         raise AttributionError(f"Expected shared references of shape (k, L, 4), received the shape {shape}.")
-    _, stored = _checked(model, np.asarray(references)[:1], references)
-    explain = _explainer(model)
+    for each in models:
+        _, stored = _checked(each, np.asarray(references)[:1], references)
+    explainers = [_explainer(each) for each in models]
 
     @tf.function(input_signature=[tf.TensorSpec((None, *shape[1:]), tf.float32, name="x")])
     def serve(x):
-        contributions, hypothetical, logit, _ = explain(x, tf.constant(stored))
+        background = tf.constant(stored)
+        parts = zip(*(explain(x, background) for explain in explainers), strict=True)
+        contributions, hypothetical, logit, _ = (tf.add_n(part) / len(models) for part in parts)
         return {"contributions": contributions, "hypothetical": hypothetical, "logit": logit}
 
     module = tf.Module()
     module.explain = serve
-    module.weights = [variable.value for variable in model.variables]
+    module.weights = [variable.value for each in models for variable in each.variables]
     tf.saved_model.save(module, str(folder), signatures=serve)
 
 

@@ -76,6 +76,12 @@ class Dataset:
         return replace(self, codes=self.codes[rows], labels=self.labels[rows], ids=ids, starts=self.starts[rows])
 
 
+def join(parts: Sequence[Dataset]) -> Dataset:
+    """Put parts of one data set after one another; a sequence may stand in several."""
+    whole = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("codes", "labels", "starts")}
+    return replace(parts[0], **whole, ids=[name for part in parts for name in part.ids])
+
+
 @dataclass(frozen=True)
 class Published:
     """Where a published data set lies: a pinned address, its files with their SHA-256, and its planted motif."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import attribution, sequences
 from .attribution import Attribution
+from .errors import ParameterError
 from .settings import Settings
 from .splits import Split
 
@@ -76,6 +77,16 @@ def negatives(settings: Settings, split: Split) -> np.ndarray:
     """Draw ``n_references`` negatives of the training part by the seed: float32 (k, L, 4)."""
     train = split.train
     return attribution.negative_references(train.codes, train.labels, settings.n_references, settings.seed)
+
+
+def require_references(settings: Settings, split: Split) -> None:
+    """Raise ParameterError unless the training part holds ``n_references`` negatives."""
+    negatives = int((split.train.labels == 0).sum())
+    if settings.n_references > negatives:
+        raise ParameterError(
+            f"n_references: expected at most the {negatives} negatives of the training part, received "
+            f"{settings.n_references}: set n_references={negatives}."
+        )
 
 
 def witness(settings: Settings, split: Split, explained: Explained, logit_model: keras.Model) -> float:

@@ -1,7 +1,7 @@
 """95 % intervals of figures measured on labelled sequences, and the bootstrap that gives them where no formula does.
 
-Areas under the ROC curve: DeLong, or Newcombe where the variance is 0. Proportions: Wilson. Anything else: the
-replicates of a bootstrap.
+Areas under the ROC curve: DeLong, or Newcombe where the variance is 0. Proportions: Wilson. Sums over sequences:
+:mod:`tfbs.components`. Anything else: the replicates of a bootstrap.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, logit, ndtri
+from scipy.special import ndtri
 
+from .components import logit_t, spread, strata_of
 from .errors import DataError
 
 Z = float(ndtri(0.975))
@@ -34,8 +35,9 @@ def auroc(labels: np.ndarray, scores: np.ndarray) -> Estimate:
     """Area under the ROC curve with a 95 % interval.
 
     The interval is DeLong's on the logit scale (variance: DeLong et al. 1988; scale: Pepe 2003, and Perme and Manevski
-    2019, who find it the reliable choice). Where that variance is 0 (perfect separation, or one score for all) or
-    undefined (one sequence in a class), it is Newcombe's, see :func:`newcombe`.
+    2019, who find it the reliable choice), with Student's quantile, see :func:`tfbs.components.logit_t`. Where that
+    variance is 0 (perfect separation, or one score for all) or undefined (one sequence in a class), it is Newcombe's,
+    see :func:`newcombe`.
 
     Parameters
     ----------
@@ -52,15 +54,12 @@ def auroc(labels: np.ndarray, scores: np.ndarray) -> Estimate:
         See :func:`checked`.
     """
     labels, scores = checked(labels, scores)
-    n, positives = len(labels), int(labels.sum())
-    if min(positives, n - positives) < 2:
-        area, variance = float(_placements(labels, scores[None])[0].mean()), 0.0
-    else:
-        area, variance, _ = delong(labels, scores)
-    if variance == 0:
-        return Estimate(area, *newcombe(area, positives, n - positives), n)
-    half = Z * variance**0.5 / (area * (1 - area))
-    return Estimate(area, float(expit(logit(area) - half)), float(expit(logit(area) + half)), n)
+    above, below = (placements[0] for placements in _placements(labels, scores[None]))
+    added = np.empty(len(labels))
+    added[labels == 1], added[labels == 0] = above / len(above), below / len(below)
+    area, (variance, df) = float(above.mean()), spread(added, strata_of(labels))
+    limits = logit_t(area, variance, df) if variance else newcombe(area, len(above), len(below))
+    return Estimate(area, *limits, len(labels))
 
 
 def delong(labels: np.ndarray, scores: np.ndarray) -> tuple[float, float, tuple[np.ndarray, np.ndarray]]:

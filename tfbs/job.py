@@ -11,7 +11,6 @@ from . import (
     attribution,
     datasets,
     environment,
-    evaluation,
     explanation,
     logbook,
     plots,
@@ -21,10 +20,9 @@ from . import (
     tracking,
     training,
 )
-from .errors import ParameterError
+from .candidate import Candidate
 from .explanation import Explained
 from .findings import Findings, Fitted, Shortcuts
-from .registry import Candidate, Standing
 from .report import Summary
 from .settings import Job, Settings
 from .splits import Split
@@ -71,8 +69,8 @@ def run(job: Job) -> Result:
         explained = _explain(opened, settings, split, fitted)
         findings = Findings(settings, split, fitted, estimates, shortcuts, explained, _mutate(split, explained, fitted))
         figures = _draw(opened, findings)
-        version, standing = _register(settings, split, fitted)
-        summary = findings.summary(_standing(settings, version, standing))
+        version, standing = _register(settings, split, fitted, explained)
+        summary = findings.summary(standing)
         opened.tags({"verdict": "trained" if fitted.learned else "did not train", "version": version or "none"})
         opened.describe(summary.markdown())
         opened.text(summary.page(figures), "report.html")
@@ -92,12 +90,7 @@ def prepare(job: Job) -> Split:
     data = datasets.load(job.source, job.simulation)
     architectures.get(job.settings.arch).require(data.length)
     split = splits.random_split(data, job.full_recipe)
-    negatives = int((split.train.labels == 0).sum())
-    if job.settings.n_references > negatives:
-        raise ParameterError(
-            f"n_references: expected at most the {negatives} negatives of the training part, received "
-            f"{job.settings.n_references}: set n_references={negatives}."
-        )
+    explanation.require_references(job.settings, split)
     return split
 
 
@@ -129,12 +122,10 @@ def _mutate(split: Split, explained: Explained, fitted: Fitted) -> np.ndarray:
     return attribution.ism(fitted.logit_model, sequences.one_hot(split.test.codes[row]))[0]
 
 
-def _register(settings: Settings, split: Split, fitted: Fitted) -> tuple[int | None, Standing | None]:
-    """Register the network if it learned something, and recompute the champion."""
-    validation = split.validation
+def _register(settings: Settings, split: Split, fitted: Fitted, explained: Explained) -> tuple[int | None, str]:
+    """Register the network if it learned something, recompute the champion, and say how it stands."""
     if not (fitted.learned and settings.register):
-        return None, None
-    scores = evaluation.evaluate(validation.labels, fitted.validation, settings.seed)
+        return None, "Not registered."
     tags = {
         "arch": settings.arch,
         "seed": str(settings.seed),
@@ -143,17 +134,16 @@ def _register(settings: Settings, split: Split, fitted: Fitted) -> tuple[int | N
         "split_digest": split.digest,
     }
     candidate = Candidate(
-        fitted.logit_model, explanation.negatives(settings, split), scores["auprc"], scores["brier"], tags
+        (fitted.logit_model,),
+        explanation.negatives(settings, split),
+        split.validation,
+        fitted.validation,
+        explained.attribution.additivity_error,
+        tags,
     )
     version = registry.register(candidate, settings.registered_model)
-    return version, registry.crown(version, settings.registered_model)
-
-
-def _standing(settings: Settings, version: int | None, standing: Standing | None) -> str:
-    if standing is None:
-        return "Not registered."
-    champion = "and champion" if standing.version == version else f"; champion is version {standing.version}"
-    return f"Registered as version {version} of {settings.registered_model} {champion} ({standing.reason})."
+    standing = registry.crown(version, settings.registered_model)
+    return version, f"Registered as version {version} of {settings.registered_model}. {standing.note}"
 
 
 def _draw(opened: Run, findings: Findings) -> dict[str, bytes]:

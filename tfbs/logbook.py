@@ -31,6 +31,7 @@ def log_parts(opened: Run, split: Split) -> None:
     for context, part in parts.items():
         opened.dataset(part, context)
     opened.tags(digests(split))
+    opened.params({f"n_{context}": len(part) for context, part in parts.items()})
 
 
 def digests(split: Split) -> dict[str, str]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from . import page
 from .intervals import Estimate
 
 LABELS = {
@@ -28,11 +27,6 @@ CAPTIONS = {
     "shap_position": "Mean |contribution| by position",
     "ism": "In-silico mutagenesis of the most confident positive",
 }
-_STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "table{border-collapse:collapse}td,th{padding:.2rem .9rem .2rem 0;text-align:left;border-bottom:1px solid #ddd}"
-    "img{max-width:100%}figure{margin:2rem 0}figcaption{font-weight:600}"
-)
 
 
 @dataclass(frozen=True)
@@ -98,21 +92,10 @@ class Summary:
         str
             HTML that needs no other file.
         """
-        rows = "".join(f"<tr><td>{label}<td>{value}<td>{interval}" for label, value, interval in self.rows)
-        facts = "".join(f"<tr><td>{html.escape(k)}<td>{html.escape(v)}" for k, v in self.facts.items())
-        images = "".join(_figure(CAPTIONS[name], png) for name, png in figures.items())
-        title = html.escape(self.title)
-        return (
-            f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-            f"<h1>{title}</h1>"
-            + "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self.sentences)
-            + f"<table><tr><th>Test part, n = {self.n:,}<th>Value<th>95 % interval{rows}</table>"
-            + f"{images}<h2>Facts</h2><table>{facts}</table></html>"
-        )
-
-
-def _figure(caption: str, png: bytes) -> str:
-    data = base64.b64encode(png).decode()
-    return (
-        f'<figure><figcaption>{caption}</figcaption><img alt="{caption}" src="data:image/png;base64,{data}"></figure>'
-    )
+        columns = (f"Test part, n = {self.n:,}", "Value", "95 % interval")
+        rows = [dict(zip(columns, row, strict=True)) for row in self.rows]
+        facts = [{"": key, " ": value} for key, value in self.facts.items()]
+        body = [page.paragraph(sentence) for sentence in self.sentences]
+        body.append(page.table("Metrics", rows, "metrics"))
+        body += [page.figure(CAPTIONS[name], png) for name, png in figures.items()]
+        return page.document(self.title, [*body, page.table("Facts", facts, "facts")])

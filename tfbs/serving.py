@@ -55,7 +55,8 @@ class SequenceModel(mlflow.pyfunc.PythonModel):
     Artifacts
     ---------
     logit_model
-        Keras model (.keras): one-hot DNA (N, L, 4) float32 -> logit (N, 1).
+        Keras model (.keras): one-hot DNA (N, L, 4) float32 -> logits (N, K), one of each member of an ensemble; K = 1
+        is a single network. The ensemble's logit is the mean of its members'.
     explainer
         TensorFlow SavedModel folder: ``explain(x (N, L, 4) float32)`` -> dict with ``contributions`` (N, L). It is
         loaded by the first request that asks for an explanation.
@@ -72,7 +73,7 @@ class SequenceModel(mlflow.pyfunc.PythonModel):
         self._explainer = None
         self._explainer_lock = threading.Lock()
         self._forward = tf.function(
-            lambda x: self._network(x, training=False)[:, 0],
+            lambda x: self._network(x, training=False),
             input_signature=[tf.TensorSpec((None, self._length, 4), tf.float32)],
         ).get_concrete_function()
 
@@ -88,16 +89,17 @@ class SequenceModel(mlflow.pyfunc.PythonModel):
             long as the network's input. MLflow's check of the signature drops the values of a bare list or array, so
             through ``mlflow.pyfunc.load_model`` give a table, a Series named ``sequence`` or a list of records.
         params : dict, optional
-            ``strand_average`` (bool, default False): the logit, and the contributions, are the mean over the sequence
-            and its reverse complement. ``explain`` (bool, default False): add the contributions. MLflow drops names
-            it does not know before they arrive here, so a misspelt one acts like one that was left out.
+            ``strand_average`` (bool, default False): each member's logit, and the contributions, are the mean over the
+            sequence and its reverse complement. ``explain`` (bool, default False): add the contributions. MLflow drops
+            names it does not know before they arrive here, so a misspelt one acts like one that was left out.
 
         Returns
         -------
         DataFrame
-            One row per input row, same index: ``probability`` in [0, 1]; ``logit``, its log-odds; with ``explain``
-            also ``contributions``, a list of L DeepSHAP values on the logit, one per base, 5' to 3', rounded to 6
-            decimals (the network computes in float32).
+            One row per input row, same index: ``probability`` in [0, 1]; ``logit``, its log-odds; for an ensemble
+            ``probability_sd``, the standard deviation (ddof 1) of its members' probabilities; with ``explain`` also
+            ``contributions``, a list of L DeepSHAP values on the logit, one per base, 5' to 3', rounded to 6 decimals
+            (the network computes in float32).
 
         Raises
         ------
@@ -108,8 +110,11 @@ class SequenceModel(mlflow.pyfunc.PythonModel):
         both_strands = bool(params.get("strand_average"))
         sequences = _column(model_input)
         codes = _encode(sequences, self._length)
-        logit = _on_strands(self._logits, codes, both_strands, per_base=False)
-        result = pd.DataFrame({"probability": np.exp(-np.logaddexp(0, -logit)), "logit": logit}, sequences.index)
+        members = _on_strands(self._logits, codes, both_strands, per_base=False)
+        logit = members.mean(axis=1)
+        result = pd.DataFrame({"probability": _logistic(logit), "logit": logit}, sequences.index)
+        if members.shape[1] > 1:
+            result["probability_sd"] = _logistic(members).std(axis=1, ddof=1)
         if params.get("explain"):
             contributions = _on_strands(self._contributions, codes, both_strands, per_base=True)
             result["contributions"] = contributions.round(EXPLAIN_DECIMALS).tolist()
@@ -139,6 +144,7 @@ def signature() -> ModelSignature:
             [
                 ColSpec(DataType.double, "probability"),
                 ColSpec(DataType.double, "logit"),
+                ColSpec(DataType.double, "probability_sd", required=False),
                 ColSpec(Array(DataType.double), "contributions", required=False),
             ]
         ),
@@ -154,6 +160,11 @@ def signature() -> ModelSignature:
 def input_example(length: int) -> pd.DataFrame:
     """Return a table of one sequence of `length` bp, as ``log_model(input_example=)`` takes it."""
     return pd.DataFrame({COLUMN: [("ACGT" * (length // 4 + 1))[:length]]})
+
+
+def _logistic(logit: np.ndarray) -> np.ndarray:
+    """Turn logits into probabilities; no logit overflows."""
+    return np.exp(-np.logaddexp(0, -logit))
 
 
 def _on_strands(score: Callable, codes: np.ndarray, both: bool, per_base: bool) -> np.ndarray:

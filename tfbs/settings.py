@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -14,6 +15,7 @@ from .errors import require
 from .simulation import Simulation
 
 MODEL = "tfbs"
+RUN_ID = re.compile(r"[0-9a-f]{32}")
 REFERENCES = {"negatives": "training negatives", "shuffles": "dinucleotide shuffles of each sequence"}
 
 
@@ -24,7 +26,7 @@ class Settings:
     Attributes
     ----------
     arch : str
-        Architecture.
+        Architecture; the id of a run or search stands for its architecture with its recipe.
     seed : int
         Seed of weights, dropout, order of sequences, references and bootstrap.
     register : bool

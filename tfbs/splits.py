@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -40,6 +41,25 @@ class Split:
         return hashlib.sha256(" ".join(part.digest for part in parts).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class Part:
+    """One of the splits of a comparison: the seed that drew it, and which fold it is (from 1; 0 without folds)."""
+
+    split_seed: int
+    fold: int
+    split: Split
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """As the params of a run name it."""
+        return str(self.split_seed), str(self.fold)
+
+
+def joint_digest(made: Sequence[Split]) -> str:
+    """SHA-256 (hex) over the digests of several splits, in order."""
+    return hashlib.sha256(" ".join(split.digest for split in made).encode()).hexdigest()
+
+
 def random_split(data: Dataset, recipe: Recipe) -> Split:
     """Split at random, as the published exercise does.
 
@@ -72,6 +92,40 @@ def random_split(data: Dataset, recipe: Recipe) -> Split:
             f"{data.name}: expected enough sequences for a train and a test part, received {len(data)} with "
             f"test_size={recipe.test_size}: use more sequences, or change test_size."
         ) from error
+    return _parts(data, rest, test, recipe)
+
+
+def fold_splits(data: Dataset, recipe: Recipe, folds: int) -> list[Split]:
+    """Split into k folds: each is the test part once; the rest is divided as in :func:`random_split`.
+
+    Parameters
+    ----------
+    data : Dataset
+        What to split.
+    recipe : Recipe
+        ``val_size`` and ``split_seed`` are used; the order of the sequences is shuffled by the latter.
+    folds : int
+        At least 2.
+
+    Returns
+    -------
+    list of Split
+        One a fold; their test parts are disjoint and make up the data.
+
+    Raises
+    ------
+    DataError
+        If a part is empty or lacks a class.
+    """
+    chunks = np.array_split(np.random.RandomState(recipe.split_seed).permutation(len(data)), folds)
+    return [
+        _parts(data, np.concatenate([*chunks[:fold], *chunks[fold + 1 :]]), test, recipe)
+        for fold, test in enumerate(chunks)
+    ]
+
+
+def _parts(data: Dataset, rest: np.ndarray, test: np.ndarray, recipe: Recipe) -> Split:
+    """Hold out the last rows of the rest for validation; insist on two sequences of each class in every part."""
     at = int(len(rest) * (1 - recipe.val_size))
     parts = {"train": rest[:at], "validation": rest[at:], "test": test}
     for name, rows in parts.items():

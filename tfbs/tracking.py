@@ -15,7 +15,7 @@ import signal
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,14 @@ logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
 EXPERIMENT = "tfbs"
 TRIES = 10
 NOTE = "mlflow.note.content"
+PARENT = MLFLOW_PARENT_RUN_ID
+GUIDE = """\
+Each run is one trained network. **See them together:** open the *Charts* view; ROC, precision-recall, calibration and
+attribution curves overlay. **Compare architectures:** *Group by* the param `arch`, and each becomes a mean with its
+spread over seeds. **Get a verdict:** runs named `compare-...` hold nested replicates, a verdict table in their
+description and `report.html` among their artifacts; make one with `mlflow run . -e compare`. Hide collapsed networks
+with the filter `tags.tfbs.verdict != "did not train"`. The served model is the alias `champion` under *Models*.
+"""
 INHERITED = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.source.git.commit")
 EPOCH_NAMES = {
     "loss": "train/loss",
@@ -87,6 +95,13 @@ class Run:
         """Log the values of one epoch; the step is the epoch counted from 1."""
         self.metrics({EPOCH_NAMES[key]: value for key, value in values.items()}, step=number + 1)
 
+    def epochs(self, history: Mapping[str, Sequence[float]]) -> None:
+        """Log a whole history in one request, as :meth:`epoch` would have logged it."""
+        values = [
+            (EPOCH_NAMES[key], step, value) for key, all_ in history.items() for step, value in enumerate(all_, 1)
+        ]
+        self._log(Metric(name, float(value), _now(), step) for name, step, value in values)
+
     def estimates(self, estimates: Mapping[str, Estimate]) -> None:
         """Log metrics by their full names, with ``_lo`` and ``_hi`` for the two areas of the test part.
 
@@ -105,14 +120,21 @@ class Run:
         rows = [{"metric": name, **asdict(estimate)} for name, estimate in estimates.items()]
         self.table(rows, "metrics.json")
 
-    def curve(self, name: str, values: np.ndarray, steps: np.ndarray | None = None) -> None:
-        """Log a curve as ``curve/<name>``, one metric value per step, so that the UI overlays runs."""
+    def curve(self, name: str, values: np.ndarray, steps: np.ndarray | None = None, section: str = "curve") -> None:
+        """Log a curve as ``<section>/<name>``, one metric value per step, so that the UI overlays runs."""
         steps = np.arange(len(values)) if steps is None else steps
-        self._log(Metric(f"curve/{name}", float(v), _now(), int(s)) for v, s in zip(values, steps, strict=True))
+        self._log(Metric(f"{section}/{name}", float(v), _now(), int(s)) for v, s in zip(values, steps, strict=True))
 
     def table(self, data: Mapping[str, list] | list[dict[str, Any]], filename: str) -> None:
         """Log a table, given by columns or by rows, that the UI can compare across runs; more rows are appended."""
         self.client.log_table(self.run_id, pd.DataFrame(data), filename)
+
+    def replace_table(self, rows: list[dict[str, Any]], filename: str) -> None:
+        """Log a table in place of the one that an interrupted attempt may have left."""
+        if any(found.path == filename for found in self.client.list_artifacts(self.run_id)):
+            self.text(pd.DataFrame(rows).to_json(orient="split", index=False, default_handler=str), filename)
+        else:
+            self.table(rows, filename)
 
     def text(self, content: str, filename: str) -> None:
         """Log a text file."""
@@ -157,7 +179,7 @@ class Run:
             How long ago the work that it tells of began.
         """
         tags = {key: value for key, value in self.client.get_run(self.run_id).data.tags.items() if key in INHERITED}
-        tags[MLFLOW_PARENT_RUN_ID] = self.run_id
+        tags[PARENT] = self.run_id
         began = _now() - round(1000 * seconds)
         made = self.client.create_run(self.experiment_id, start_time=began, tags=tags, run_name=name)
         opened, status = Run(self.client, made.info.run_id, self.experiment_id), "FAILED"
@@ -208,6 +230,7 @@ def run(name: str, resume: str = "") -> Iterator[Run]:
     try:
         experiment = _experiment(resume or launched)
         _check_artifacts(experiment)
+        _introduce(experiment)
         active = mlflow.start_run(resume or launched, experiment.experiment_id, run_name=None if launched else name)
     except MlflowException as error:
         raise TrackingError(
@@ -246,7 +269,7 @@ def run(name: str, resume: str = "") -> Iterator[Run]:
 def _hand_over(resumed: Run, launched: str) -> None:
     """Make the run that ``mlflow run`` created a note inside the run that is resumed."""
     resumed.client.update_run(launched, name="resumed")
-    resumed.client.set_tag(launched, MLFLOW_PARENT_RUN_ID, resumed.run_id)
+    resumed.client.set_tag(launched, PARENT, resumed.run_id)
     resumed.client.set_tag(launched, NOTE, f"This command resumed run {resumed.run_id}; everything is logged there.")
 
 
@@ -305,6 +328,16 @@ def explain_failure(error: Exception) -> None:
     if run_id:
         with contextlib.suppress(MlflowException):
             MlflowClient().set_tag(run_id, NOTE, failure(error))
+
+
+def client() -> MlflowClient:
+    """A client of the store that the environment names."""
+    return MlflowClient()
+
+
+def address() -> str:
+    """Where that store is."""
+    return mlflow.get_tracking_uri()
 
 
 def charts_link(experiment_id: str) -> str:
@@ -370,6 +403,12 @@ def _experiment(run_id: str | None) -> Experiment:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
     return client.get_experiment_by_name(name)
+
+
+def _introduce(experiment: Experiment) -> None:
+    """Tell newcomers in the experiment's description what to click, unless somebody wrote one."""
+    if NOTE not in experiment.tags:
+        insist(MlflowClient().set_experiment_tag, experiment.experiment_id, NOTE, GUIDE)
 
 
 def _check_artifacts(experiment: Experiment) -> None:

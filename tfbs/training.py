@@ -9,25 +9,30 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import architectures, sequences
+from . import architectures, sequences, steps
 from .architectures import Recipe
 from .datasets import Dataset
-from .errors import TrainingError
+from .errors import ParameterError, TrainingError
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
 CHUNK = 256
 SMALL = 20_000
 PREDICTED_BASES = 200_000
+
+OnEpoch = Callable[[int, dict[str, float]], bool | None]
+"""Receives the epoch, counted from 0, and its values; training stops there if it returns True."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class Trained:
         One value per epoch: ``loss``, ``auroc`` (over the batches of the epoch, as they were trained), ``val_loss``,
         ``val_auroc``, ``val_auprc`` (at the end of the epoch).
     seconds : float
-        Wall time of the training, graph building included.
+        Wall time of the training, graph building included where it was still to be done.
     """
 
     model: keras.Model
@@ -50,7 +55,7 @@ class Trained:
     seconds: float
 
 
-def configure(batch_bases: int, deterministic: bool = True) -> int:
+def configure(batch_bases: int, deterministic: bool = True, cores: int | None = None) -> int:
     """Set TensorFlow's threads and determinism; call once, before anything else uses TensorFlow.
 
     Parameters
@@ -59,6 +64,8 @@ def configure(batch_bases: int, deterministic: bool = True) -> int:
         Batch size x sequence length. Below :data:`SMALL` one thread is faster than several, which wait for each other.
     deterministic : bool
         Same seed, same machine: same weights to the last bit.
+    cores : int, optional
+        Threads to use at most, where processes share the machine; without it all cores.
 
     Returns
     -------
@@ -74,7 +81,7 @@ def configure(batch_bases: int, deterministic: bool = True) -> int:
     with _quiet():
         import tensorflow as tf
 
-    threads = 1 if batch_bases < SMALL else os.cpu_count() or 1
+    threads = 1 if batch_bases < SMALL else cores or os.cpu_count() or 1
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -103,13 +110,9 @@ def _quiet() -> Iterator[None]:
 
 
 def train(
-    arch: str,
-    recipe: Recipe,
-    parts: tuple[Dataset, Dataset],
-    seed: int,
-    on_epoch: Callable[[int, dict[str, float]], None] | None = None,
+    arch: str, recipe: Recipe, parts: tuple[Dataset, Dataset], seed: int, on_epoch: OnEpoch | None = None
 ) -> Trained:
-    """Train one network.
+    """Train one network, with a progress bar; :class:`Trainer` trains many.
 
     Parameters
     ----------
@@ -117,50 +120,168 @@ def train(
         A key of :data:`tfbs.architectures.ARCHITECTURES`.
     recipe : Recipe
         Loss, optimizer, learning rate, batch size, epochs.
-    parts : tuple of Dataset
-        Training part and validation part.
-    seed : int
-        Seeds weights, dropout and the order of the sequences; 0 is a seed like any other.
-    on_epoch : callable, optional
-        Called with (epoch from 0, values of the epoch) after each epoch.
+    parts, seed, on_epoch
+        As in :meth:`Trainer.fit`.
 
     Returns
     -------
     Trained
-        Network, history, wall time.
+        Network, history, wall time with everything included.
 
     Raises
     ------
+    ParameterError
+        If the sequences are too short for the network.
     TrainingError
         If the loss of either part becomes infinite or not a number.
     """
-    import keras
+    import keras  # noqa: F401  (loading it is not training)
 
     began = time.perf_counter()
-    keras.utils.set_random_seed(seed)
-    training, validation = parts
-    model = architectures.build(arch, training.length)
-    steps = _Steps(model, recipe, training)
-    check = _Forward(model, recipe, validation)
-    order = np.random.RandomState(seed)
-    history: dict[str, list[float]] = {}
     with _progress() as bar:
-        task = bar.add_task(f"{arch} seed {seed}", total=recipe.epochs * len(training), note="")
-        for epoch in range(recipe.epochs):
-            done = _run_epoch(steps, order.permutation(len(training)), lambda n: bar.advance(task, n))
-            values = {**done, **check.values()}
-            for name in ("loss", "val_loss"):
-                if not np.isfinite(values[name]):
-                    raise TrainingError(
-                        f"Expected a finite loss, received {name} = {values[name]} in epoch {epoch + 1} of "
-                        f"{recipe.epochs}: lower the learning rate (lr={recipe.lr:g})."
-                    )
+        task = bar.add_task(f"{arch} seed {seed}", total=recipe.epochs * len(parts[0]), note="")
+
+        def told(epoch: int, values: dict[str, float]) -> bool | None:
+            bar.update(task, note=f"loss {values['loss']:.4f}  val AUROC {values['val_auroc']:.4f}")
+            return on_epoch(epoch, values) if on_epoch else None
+
+        trainer = Trainer(arch, recipe, parts[0].length)
+        trained = trainer.fit(parts, seed, told, lambda count: bar.advance(task, count))
+    return replace(trained, seconds=time.perf_counter() - began)
+
+
+class Trainer:
+    """Trains networks of one architecture and recipe, one after another, in graphs that are compiled once.
+
+    What a network becomes depends on parts and seed alone, to the last bit, not on what was trained before. For that
+    its layers must take random numbers from seed generators, as all layers of Keras do.
+
+    Parameters
+    ----------
+    arch : str
+        A key of :data:`tfbs.architectures.ARCHITECTURES`.
+    recipe : Recipe
+        Loss, optimizer, learning rate, batch size, epochs.
+    length : int
+        Sequence length, bp.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such architecture, or the sequences are too short for it.
+    """
+
+    def __init__(self, arch: str, recipe: Recipe, length: int):
+        import keras
+
+        keras.utils.set_random_seed(0)
+        self.arch, self.recipe, self.length = arch, recipe, length
+        self._model = architectures.build(arch, length)
+        config = {"class_name": recipe.optimizer, "config": {"learning_rate": recipe.lr}}
+        self._optimizer = keras.optimizers.get(config)
+        self._optimizer.build(self._model.trainable_variables)
+        self._untouched = [variable.numpy() for variable in self._optimizer.variables]
+        self._steps, self._forward = steps.compiled(self._model, self._optimizer, recipe)
+
+    def fit(
+        self,
+        parts: tuple[Dataset, Dataset],
+        seed: int,
+        on_epoch: OnEpoch | None = None,
+        on_rows: Callable[[int], None] | None = None,
+    ) -> Trained:
+        """Train one network.
+
+        Parameters
+        ----------
+        parts : tuple of Dataset
+            Training part and validation part, of any number of sequences of the trainer's length.
+        seed : int
+            Seeds weights, dropout and the order of the sequences; 0 is a seed like any other.
+        on_epoch : callable, optional
+            Called with (epoch from 0, values of the epoch) after each epoch; training stops there if it returns True.
+        on_rows : callable, optional
+            Called with the number of sequences trained on since the last call, every few hundred steps.
+
+        Returns
+        -------
+        Trained
+            Network, history of the epochs that were trained, wall time (with that of compiling, the first time).
+
+        Raises
+        ------
+        ParameterError
+            If the sequences have another length.
+        TrainingError
+            If the loss of either part becomes infinite or not a number.
+        """
+        for part in parts:
+            self._require_length(part)
+        began = time.perf_counter()
+        random.seed(seed)  # Keras draws all its seeds from here; setting TensorFlow's would drop its compiled graphs
+        model = architectures.build(self.arch, self.length)
+        _assign(self._model.variables, model.variables)
+        _assign(self._optimizer.variables, self._untouched)
+        training, order = self._tensors(parts[0]), np.random.RandomState(seed)
+        history: dict[str, list[float]] = {}
+        for epoch in range(self.recipe.epochs):
+            rows = order.permutation(len(parts[0]))
+            values = {**self._epoch(training, parts[0].labels, rows, on_rows), **self._check(parts[1])}
+            _insist_on_finite(values, epoch, self.recipe)
             for name, value in values.items():
                 history.setdefault(name, []).append(value)
-            bar.update(task, note=f"loss {values['loss']:.4f}  val AUROC {values['val_auroc']:.4f}")
-            if on_epoch:
-                on_epoch(epoch, values)
-    return Trained(model, history, time.perf_counter() - began)
+            if on_epoch and on_epoch(epoch, values):
+                break
+        _assign(model.variables, self._model.variables)
+        return Trained(model, history, time.perf_counter() - began)
+
+    def _require_length(self, part: Dataset) -> None:
+        if part.length != self.length:
+            raise ParameterError(
+                f"{part.name}: expected sequences of {self.length} bp, for which this trainer was made, received "
+                f"{part.length} bp: make another trainer."
+            )
+
+    def _tensors(self, data: Dataset) -> tuple[tf.Tensor, tf.Tensor]:
+        """Codes and targets where the graph finds them without copying."""
+        import tensorflow as tf
+
+        return tf.constant(data.codes), tf.constant(steps.targets(self._model, data.labels))
+
+    def _epoch(
+        self,
+        tensors: tuple[tf.Tensor, tf.Tensor],
+        labels: np.ndarray,
+        order: np.ndarray,
+        on_rows: Callable[[int], None] | None,
+    ) -> dict[str, float]:
+        """One pass over the training part in the given order; the last batch may be smaller."""
+        size = self.recipe.batch_size
+        full = len(order) // size * size
+        batches = order[:full].reshape(-1, size)
+        chunks = [batches[i : i + CHUNK] for i in range(0, len(batches), CHUNK)]
+        if full < len(order):
+            chunks.append(order[None, full:])
+        total, scores = 0.0, []
+        for chunk in chunks:
+            losses, outputs = self._steps(chunk.astype(np.int32), *tensors)
+            total += float(losses.numpy().sum()) * chunk.shape[1]
+            scores.append(outputs.numpy().ravel())
+            if on_rows:
+                on_rows(chunk.size)
+        return {"loss": total / len(order), "auroc": _auroc(labels[order], np.nan_to_num(np.concatenate(scores)))}
+
+    def _check(self, data: Dataset) -> dict[str, float]:
+        """Loss, AUROC and AUPRC of the validation part."""
+        from sklearn.metrics import average_precision_score
+
+        outputs = np.concatenate([self._forward(x).numpy() for x in _batches(data.codes)])
+        scores = np.nan_to_num(outputs[:, -1])
+        return {
+            "val_loss": float(steps.loss(self.recipe)(steps.targets(self._model, data.labels), outputs)),
+            "val_auroc": _auroc(data.labels, scores),
+            "val_auprc": float(average_precision_score(data.labels, scores)),
+        }
 
 
 def predict_logits(logit_model: keras.Model, codes: np.ndarray) -> np.ndarray:
@@ -176,94 +297,25 @@ def _batches(codes: np.ndarray) -> Iterator[np.ndarray]:
         yield sequences.one_hot(codes[first : first + rows])
 
 
-class _Steps:
-    """Many gradient steps in one graph."""
-
-    def __init__(self, model: keras.Model, recipe: Recipe, data: Dataset):
-        import keras
-        import tensorflow as tf
-
-        self.batch_size, self.labels = recipe.batch_size, data.labels
-        codes, targets = tf.constant(data.codes), tf.constant(_targets(model, data.labels))
-        table = tf.constant(sequences.one_hot(np.arange(5, dtype=np.uint8)))
-        loss_of = _loss(recipe)
-        optimizer = keras.optimizers.get({"class_name": recipe.optimizer, "config": {"learning_rate": recipe.lr}})
-        optimizer.build(model.trainable_variables)
-
-        @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)])
-        def run(order):
-            count = tf.shape(order)[0]
-            losses = tf.TensorArray(tf.float32, count)
-            outputs = tf.TensorArray(tf.float32, count)
-            for i in tf.range(count):
-                x = tf.gather(table, tf.cast(tf.gather(codes, order[i]), tf.int32))
-                with tf.GradientTape() as tape:
-                    output = model(x, training=True)
-                    loss = loss_of(tf.gather(targets, order[i]), output)
-                gradients = tape.gradient(loss, model.trainable_variables)
-                optimizer.apply(gradients, model.trainable_variables)
-                losses, outputs = losses.write(i, loss), outputs.write(i, output[:, -1])
-            return losses.stack(), outputs.stack()
-
-        self.run = run
+def _assign(variables: Iterable[keras.Variable], values: Iterable) -> None:
+    """Set every variable to its value, in order."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
-def _run_epoch(steps: _Steps, order: np.ndarray, advance: Callable[[int], None]) -> dict[str, float]:
-    """One pass over the training part in the given order; the last batch may be smaller."""
-    size = steps.batch_size
-    full = len(order) // size * size
-    batches = order[:full].reshape(-1, size)
-    chunks = [batches[i : i + CHUNK] for i in range(0, len(batches), CHUNK)]
-    if full < len(order):
-        chunks.append(order[None, full:])
-    total, scores = 0.0, []
-    for chunk in chunks:
-        losses, outputs = steps.run(chunk.astype(np.int32))
-        total += float(losses.numpy().sum()) * chunk.shape[1]
-        scores.append(outputs.numpy().ravel())
-        advance(chunk.size)
-    scores = np.nan_to_num(np.concatenate(scores))
-    return {"loss": total / len(order), "auroc": _auroc(steps.labels[order], scores)}
-
-
-class _Forward:
-    """Loss, AUROC and AUPRC of the validation part."""
-
-    def __init__(self, model: keras.Model, recipe: Recipe, data: Dataset):
-        import tensorflow as tf
-
-        self.data, self.targets, self.loss = data, _targets(model, data.labels), _loss(recipe)
-        shape = tf.TensorSpec([None, data.length, 4], tf.float32)
-        self.forward = tf.function(lambda x: model(x, training=False), input_signature=[shape])
-
-    def values(self) -> dict[str, float]:
-        from sklearn.metrics import average_precision_score
-
-        parts = [self.forward(x).numpy() for x in _batches(self.data.codes)]
-        outputs = np.concatenate(parts)
-        scores = np.nan_to_num(outputs[:, -1])
-        return {
-            "val_loss": float(self.loss(self.targets, outputs)),
-            "val_auroc": _auroc(self.data.labels, scores),
-            "val_auprc": float(average_precision_score(self.data.labels, scores)),
-        }
+def _insist_on_finite(values: dict[str, float], epoch: int, recipe: Recipe) -> None:
+    for name in ("loss", "val_loss"):
+        if not np.isfinite(values[name]):
+            raise TrainingError(
+                f"Expected a finite loss, received {name} = {values[name]} in epoch {epoch + 1} of {recipe.epochs}: "
+                f"lower the learning rate (lr={recipe.lr:g})."
+            )
 
 
 def _auroc(labels: np.ndarray, scores: np.ndarray) -> float:
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(labels, scores))
-
-
-def _targets(model: keras.Model, labels: np.ndarray) -> np.ndarray:
-    """Labels as the head wants them: (N, 1), or one-hot (N, 2)."""
-    return np.eye(2, dtype=np.float32)[labels] if model.output_shape[-1] == 2 else labels[:, None].astype(np.float32)
-
-
-def _loss(recipe: Recipe):
-    import keras
-
-    return {"mse": keras.losses.MeanSquaredError, "bce": keras.losses.BinaryCrossentropy}[recipe.loss]()
 
 
 def _progress():
