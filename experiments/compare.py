@@ -80,7 +80,9 @@ def work(argv: Sequence[str]) -> None:
         asked = Request.from_dict(runs.request(resume, compare.REQUEST))
     print(f"Comparing {asked.plan.runs or asked.plan.archs} ...", flush=True)
     result = compare.run(asked, resume)
-    print(f"\n{result.story.text()}\n\n{tracking.next_steps(result.run_id, asked.settings.registered_model)}")
+    registered = asked.plan.register != "no" and not asked.plan.runs
+    model = asked.settings.registered_model if registered else ""
+    print(f"\n{result.story.text()}\n\n{tracking.next_steps(result.run_id, model)}")
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ def test_a_killed_comparison_resumes_to_the_report_of_an_uninterrupted_one(store
 
 
 def test_a_dead_worker_costs_its_replicate_only(store):
-    process = compare(store, *SMALL, "--seeds", "2", "--workers", "1", "--epochs", "40", "--archs", "baseline,modified")
+    process = compare(store, *SMALL, "--archs", "baseline", "--seeds", "3", "--workers", "1", "--epochs", "1500")
     wait_until(lambda: any(run.info.status == "FINISHED" for run in store.runs()), process)
     os.kill(worker_of(process.pid), signal.SIGKILL)
     code, output = finish(process)
@@ -136,11 +136,11 @@ def test_a_dead_worker_costs_its_replicate_only(store):
     children = nested(store, run)
     [lost] = [child for child in children if child.info.status == "FAILED"]
     assert "killed by signal 9" in lost.data.tags["mlflow.note.content"]
-    assert sum(child.info.status == "FINISHED" for child in children) == 3
+    assert sum(child.info.status == "FINISHED" for child in children) == 2
     assert f"resume={run.info.run_id}" in output
     code, output = finish(compare(store, "--resume", run.info.run_id))
     assert code == 0, output
-    assert len(rows(store, run, "replicates.json")) == 4
+    assert len(rows(store, run, "replicates.json")) == 3
     assert "lost" not in output
 
 

@@ -41,7 +41,7 @@ def test_a_version_is_read_from_its_tags():
     assert (found.score, found.lo, found.hi, found.brier, found.ece_lo) == (0.9, 0.8, 0.95, 0.1, 0.02)
     assert found.trained is True and found.scored and found.eligible
     assert version(members="5").network == "baseline, 5 members"
-    assert version(predictions="other.json").predictions == "other.json"
+    assert version(held_out="true").held_out and not found.held_out
 
 
 def test_a_note_counts_only_where_tag_and_description_agree():

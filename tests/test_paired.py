@@ -263,13 +263,13 @@ def test_a_family_of_three_equal_architectures_has_a_false_positive_in_at_most_6
 
 @pytest.mark.slow
 def test_power_grows_with_the_difference_and_with_the_seeds():
-    # Share told apart at AUROC .846, 500 sequences. One seed each ignores that seeds vary, hence its false positives.
-    #  difference   .000   .014   .027   .053
-    table = {3: (0.05, 0.15, 0.43, 0.95), 10: (0.05, 0.25, 0.75, 1.0)}
+    # Against an AUROC of .844 on 500 sequences, in 1,000 data sets. One seed each takes seeds for architectures.
+    #  difference   .000  .013  .025  .049
+    table = {1: (0.15, 0.20, 0.34, 0.73), 3: (0.06, 0.11, 0.25, 0.72), 10: (0.05, 0.17, 0.56, 0.99)}
     for seeds, expected in table.items():
         found = [rejected(seeds, (1.1 + more, 1.1), 400) for more in (0, 0.06, 0.12, 0.25)]
         print(seeds, "seeds each:", found)
-        assert found == pytest.approx(expected, abs=0.08)
+        assert found == pytest.approx(expected, abs=0.06)
 
 
 @pytest.mark.slow

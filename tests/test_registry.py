@@ -150,8 +150,11 @@ def test_a_split_keeps_its_champion_even_if_another_one_was_registered_before_it
 def test_an_unknown_model_is_told_with_those_that_exist(client):
     with pytest.raises(RegistryError, match='received "modle"; did you mean "model"'):
         registry.aliases("modle", client)
-    with pytest.raises(RegistryError, match=r'received "zzz": there are model\.$'):
+    with pytest.raises(RegistryError, match=r'received "zzz": known are model\.$'):
         registry.aliases("zzz", client)
+    client.delete_registered_model(NAME)
+    with pytest.raises(RegistryError, match=r'received "model", and there is none yet\.$'):
+        registry.aliases(NAME, client)
 
 
 def test_a_version_that_arrives_between_reading_and_writing_is_not_lost(client):
@@ -236,7 +239,7 @@ def test_eight_concurrent_processes_give_the_same_champion_in_any_order(database
             plans[at].append((f"model{number}", {**FIELD[row], "seed": row}, 0.03 * at * (number % 2)))
     monkeypatch.setenv("PYTHONPATH", str(Path(registry.__file__).parents[1]))
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tfbs.registry"])
+    context.set_forkserver_preload(["tfbs.registry", "mlflow.store.model_registry.sqlalchemy_store"])
     barrier, problems = context.Barrier(len(FIELD)), context.Queue()
     started = [
         context.Process(target=finish_one_after_another, args=(database, plan, barrier, problems)) for plan in plans

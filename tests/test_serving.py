@@ -33,20 +33,21 @@ GOOD = "ACGT" * 12 + "AC"
 REFERENCES = sequences.one_hot(RNG.integers(0, 4, (20, LENGTH)))
 
 
-@pytest.fixture(scope="module")
-def logged(tmp_path_factory):
-    """A seeded, untrained baseline network, logged the way the registry logs it."""
+def network_of(seed: int):
+    """A seeded, untrained baseline network."""
     import keras
 
-    from tfbs import serving
+    keras.utils.set_random_seed(seed)
+    return architectures.build("baseline", LENGTH)
 
-    folder = tmp_path_factory.mktemp("serving")
-    keras.utils.set_random_seed(3)
-    network = architectures.build("baseline", LENGTH)
-    logit_model = architectures.logit_model(network)
-    logit_model.save(folder / "logit_model.keras")
-    attribution.export_explainer(logit_model, REFERENCES, folder / "explainer")
+
+def save(members, folder: Path) -> Path:
+    """Log networks the way the registry logs them, and return the folder of the model."""
+    from tfbs import candidate, serving
+
     artifacts = {"logit_model": str(folder / "logit_model.keras"), "explainer": str(folder / "explainer")}
+    candidate.stack(members).save(artifacts["logit_model"])
+    attribution.export_explainer(members, REFERENCES, artifacts["explainer"])
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("MLFLOW_TRACKING_URI", "restored afterwards")
@@ -62,8 +63,23 @@ def logged(tmp_path_factory):
                 pip_requirements=["mlflow", "tensorflow", "keras", "numpy", "pandas"],
             )
         path = Path(mlflow.artifacts.download_artifacts(info.model_uri))
-        yield SimpleNamespace(network=network, logit_model=logit_model, path=path)
         mlflow.set_tracking_uri(None)
+    return path
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory):
+    network = network_of(3)
+    logit_model = architectures.logit_model(network)
+    path = save((logit_model,), tmp_path_factory.mktemp("serving"))
+    return SimpleNamespace(network=network, logit_model=logit_model, path=path)
+
+
+@pytest.fixture(scope="module")
+def ensemble(tmp_path_factory):
+    members = tuple(architectures.logit_model(network_of(seed)) for seed in (3, 4, 5))
+    path = save(members, tmp_path_factory.mktemp("ensemble"))
+    return SimpleNamespace(members=members, path=path, model=mlflow.pyfunc.load_model(str(path)))
 
 
 @pytest.fixture(scope="module")
@@ -200,8 +216,52 @@ def test_the_model_travels_without_the_package_and_without_pickle(logged):
 def test_the_signature_names_inputs_outputs_and_parameters(model):
     signature = model.metadata.signature
     assert signature.inputs.input_names() == ["sequence"]
-    assert signature.outputs.input_names() == ["probability", "logit", "contributions"]
+    assert signature.outputs.input_names() == ["probability", "logit", "probability_sd", "contributions"]
+    assert signature.outputs.required_input_names() == ["probability", "logit"]
     assert {param.name: param.default for param in signature.params} == {"strand_average": False, "explain": False}
+
+
+def member_logits(ensemble, codes: np.ndarray) -> np.ndarray:
+    """(K, n), from the members themselves."""
+    x = sequences.one_hot(codes)
+    return np.stack([np.asarray(member(x))[:, 0] for member in ensemble.members]).astype(np.float64)
+
+
+def logistic(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logits))
+
+
+def test_an_ensemble_answers_with_the_mean_logit_and_the_spread_of_its_members(ensemble):
+    answer = ensemble.model.predict(table(*DNA[:40]))
+    logits = member_logits(ensemble, CODES[:40])
+    assert list(answer.columns) == ["probability", "logit", "probability_sd"]
+    np.testing.assert_allclose(answer.logit, logits.mean(0), atol=1e-6)
+    np.testing.assert_allclose(answer.probability, logistic(logits.mean(0)), atol=1e-6)
+    np.testing.assert_allclose(answer.probability_sd, logistic(logits).std(0, ddof=1), atol=1e-6)
+    assert answer.probability_sd.min() > 1e-4
+
+
+def test_an_ensemble_averages_each_members_strands_first(ensemble):
+    codes = CODES[:40]
+    strands = [member_logits(ensemble, c) for c in (codes, sequences.reverse_complement(codes))]
+    members = np.mean(strands, axis=0)
+    answer = ensemble.model.predict(table(*DNA[:40]), params={"strand_average": True})
+    np.testing.assert_allclose(answer.logit, members.mean(0), atol=1e-6)
+    np.testing.assert_allclose(answer.probability_sd, logistic(members).std(0, ddof=1), atol=1e-6)
+    assert np.abs(strands[0] - strands[1]).max() > 1e-2
+
+
+@pytest.mark.parametrize("strand_average", [False, True])
+def test_the_contributions_of_an_ensemble_are_the_means_of_its_members(ensemble, strand_average):
+    codes = CODES[:20]
+    expected = np.mean([explained(member, codes) for member in ensemble.members], axis=0)
+    if strand_average:
+        flipped = sequences.reverse_complement(codes)
+        reverse = np.mean([explained(member, flipped) for member in ensemble.members], axis=0)
+        expected = (expected + reverse[:, ::-1]) / 2
+    params = {"explain": True, "strand_average": strand_average}
+    answer = ensemble.model.predict(table(*DNA[:20]), params=params)
+    np.testing.assert_allclose(contributions(answer), expected, atol=2e-6)
 
 
 def free_port() -> int:
@@ -323,6 +383,21 @@ def test_parameters_over_http(server, model):
     expected = model.predict(table(DNA[0]), params=params).iloc[0]
     (row,) = reply.json()["predictions"]
     assert row["probability"] == pytest.approx(expected.probability, abs=1e-6)
+    assert row["contributions"] == pytest.approx(expected.contributions, abs=2e-6)
+
+
+def test_an_ensemble_over_http(ensemble, tmp_path):
+    served = Server(ensemble.path, tmp_path)
+    try:
+        served.wait()
+        params = {"strand_average": True, "explain": True}
+        (row,) = served.post(split(DNA[0]) | {"params": params}).json()["predictions"]
+    finally:
+        served.stop()
+    expected = ensemble.model.predict(table(DNA[0]), params=params).iloc[0]
+    assert row.keys() == {"probability", "logit", "probability_sd", "contributions"}
+    for name in ("probability", "logit", "probability_sd"):
+        assert row[name] == pytest.approx(expected[name], abs=1e-6)
     assert row["contributions"] == pytest.approx(expected.contributions, abs=2e-6)
 
 

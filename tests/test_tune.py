@@ -1,4 +1,4 @@
-"""The search job as users start it: repeatable on every engine, resumed after a kill, blind to the test part."""
+"""The search job: repeatable on every engine, resumed after a kill, blind to the test part; bad requests."""
 
 import json
 import os
@@ -8,121 +8,129 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from tfbs import engines, splits, study
+from experiments import tune as command
+from tfbs import engines, splits, study, tune
 from tfbs.architectures import Recipe
 from tfbs.datasets import Source, load
 from tfbs.engines import Task
+from tfbs.errors import DataError, ParameterError, TfbsError, TrainingError
 from tfbs.pool import Lost
 from tfbs.search import Request, Search, Space
 from tfbs.simulation import Simulation
 from tfbs.study import Trial
 
 ROOT = Path(__file__).parents[1]
-DATA = {"n_positives": 80, "n_negatives": 80, "length": 30, "epochs": "2:3"}
-VARYING = ("run_id", "seconds")
+SMALL = Simulation(length=30, n_positives=80, n_negatives=80, mutation_rate=0.15)
+EPOCHS = Space(epochs="3:6")
+TRIALS = 10
+ARGUMENTS = "--length 30 --n_positives 80 --n_negatives 80 --mutation_rate 0.15 --epochs 3:6".split()
 
 
 class Store:
-    """A tracking store of its own in a folder of its own."""
+    """A tracking store of its own in a folder of its own, for this process and for those that it starts."""
 
-    def __init__(self, folder, template):
+    def __init__(self, folder, template, monkeypatch):
         self.folder = folder
         (folder / "mlflow.db").write_bytes(template.read_bytes())
-        self.uri = f"sqlite:///{folder}/mlflow.db"
-        self.client = MlflowClient(self.uri, self.uri)
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
-        self.env |= {"MLFLOW_TRACKING_URI": self.uri, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
-        self.env |= {"GIT_PYTHON_REFRESH": "quiet"}
+        uri = f"sqlite:///{folder}/mlflow.db"
+        self.client = MlflowClient(uri, uri)
+        for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
+        monkeypatch.chdir(folder)
 
-    def start(self, *command, **env):
+    def start(self, *words):
+        env = os.environ | {"PYTHONPATH": str(ROOT)}
         return subprocess.Popen(
-            command, cwd=self.folder, env=self.env | env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            words, cwd=self.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
-    def tune(self, env=None, **parameters):
-        words = [word for key, value in parameters.items() for word in (f"--{key}", str(value))]
-        return self.start(sys.executable, "-m", "experiments.tune", *words, **(env or {}))
-
-    def searched(self, **parameters):
-        """Run a search to its end; return its run and its table."""
-        code, output = finish(self.tune(**parameters))
-        assert code == 0, output
-        return self.parents()[0], self.table(self.parents()[0])
-
-    def runs(self):
+    def runs(self, kind=""):
         experiments = [e.experiment_id for e in self.client.search_experiments()]
-        return self.client.search_runs(experiments, order_by=["start_time DESC"])
+        found = self.client.search_runs(experiments, order_by=["start_time"])
+        return [run for run in found if run.data.tags.get("tfbs.kind", "") == kind or not kind]
 
-    def parents(self):
-        return [run for run in self.runs() if run.data.tags.get("tfbs.kind") == "search"]
+    def history(self, run, name):
+        return [(m.step, m.value) for m in self.client.get_metric_history(run.info.run_id, name)]
+
+    def table(self, run):
+        path = self.client.download_artifacts(run.info.run_id, "trials.json", str(self.folder))
+        table = json.loads(Path(path).read_text())
+        return [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
 
     def trials(self):
-        """Runs of trials by number; those that were killed have no state."""
-        return [run for run in self.runs() if run.data.tags.get("tfbs.kind") == "trial"]
-
-    def table(self, parent):
-        path = self.client.download_artifacts(parent.info.run_id, "trials.json", str(self.folder))
-        table = json.loads(Path(path).read_text())
-        rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
-        return [{key: value for key, value in row.items() if key not in VARYING} for row in rows]
-
-
-def finish(process):
-    output = process.communicate(timeout=300)[0]
-    return process.returncode, output
+        """Everything that must not depend on how a search was run, by number, to the last digit."""
+        found = {}
+        for run in self.runs("trial"):
+            if run.info.status != "KILLED":
+                kept = {key: run.data.tags.get(f"tfbs.{key}") for key in ("state", "verdict", "split_digest")}
+                values = [self.history(run, name) for name in ("train/loss", "val/auprc", "val/loss", "val/brier")]
+                found[int(run.data.tags["tfbs.trial"])] = run.info.run_name, run.data.params, kept, values
+        return found
 
 
 @pytest.fixture
-def store(tmp_path, empty_store):
-    return Store(tmp_path, empty_store)
+def store(tmp_path, empty_store, monkeypatch):
+    return Store(tmp_path, empty_store, monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory, empty_store):
-    """A search of seven trials on two processes."""
-    store = Store(tmp_path_factory.mktemp("reference"), empty_store)
-    parent, table = store.searched(trials=7, workers=2, **DATA)
-    return store, parent, table
+    """A search on two processes: its store, what it returned, and its trials."""
+    with pytest.MonkeyPatch.context() as patch:
+        made = Store(tmp_path_factory.mktemp("reference"), empty_store, patch)
+        result = tune.run(Request(Search(trials=TRIALS, workers=2), EPOCHS, simulation=SMALL))
+    return made, result, made.trials()
+
+
+@pytest.fixture(scope="module")
+def parts():
+    split = splits.random_split(load(Source(), SMALL), Recipe())
+    return split.train, split.validation
 
 
 def test_a_search_logs_the_whole_contract(reference):
-    store, parent, table = reference
-    trials = {int(run.data.tags["tfbs.trial"]): run for run in store.trials()}
-    assert sorted(trials) == list(range(7)) == [row["trial"] for row in table]
+    store, result, trials = reference
+    [parent] = store.runs("search")
+    table, best = store.table(parent), result.ranking.best
+    assert parent.info.run_id == result.run_id
     assert parent.info.run_name == "tune-baseline-modified"
     assert {run.info.status for run in store.runs()} == {"FINISHED"}
-    for number, run in trials.items():
-        params, row = run.data.params, table[number]
-        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        assert run.info.run_name == f"{row['arch']}-t{number}"
+    assert sorted(trials) == list(range(TRIALS)) == [row["trial"] for row in table]
+    for run, row in zip(sorted(store.runs("trial"), key=lambda r: int(r.data.tags["tfbs.trial"])), table, strict=True):
+        params, curve = run.data.params, store.history(run, "val/auprc")
+        assert run.data.tags["mlflow.parentRunId"] == result.run_id
+        assert run.info.run_id == row["run_id"]
+        assert run.info.run_name == f"{params['arch']}-t{row['trial']}"
         assert params.keys() >= {*vars(Recipe()), "arch", "seed", "dataset", "n_positives", "n_weights"}
-        assert all(str(row[key]) == params[key] for key in Space().domains)
-        history = store.client.get_metric_history(run.info.run_id, "val/auprc")
-        assert [metric.step for metric in history] == list(range(1, int(params["epochs"]) + 1))
+        assert float(params["lr"]) == pytest.approx(row["lr"])
+        assert [step for step, _ in curve] == list(range(1, row["epochs_done"] + 1))
+        assert row["state"] == "pruned" or row["epochs_done"] == row["epochs"] == int(params["epochs"])
+        assert curve[-1][1] == pytest.approx(row["val_auprc"])
         assert run.data.tags.keys() >= {"tfbs.data_digest", "tfbs.split_digest", "tfbs.test_digest", "tfbs.arch"}
-        if row["state"] == "complete":
-            assert row["val_auprc"] == history[-1].value
     complete = [row for row in table if row["state"] == "complete"]
-    best = min(complete, key=lambda row: (-row["val_auprc"], row["val_brier"], row["trial"]))
-    assert parent.data.tags["tfbs.best_run"] == trials[best["trial"]].info.run_id
-    assert parent.data.tags["tfbs.split_digest"] == trials[0].data.tags["tfbs.split_digest"]
-    course = store.client.get_metric_history(parent.info.run_id, "tune/best_val_auprc")
-    assert [metric.step for metric in course] == list(range(7))
-    running = [max(row["val_auprc"] for row in complete if row["trial"] <= number) for number in range(7)]
-    assert [metric.value for metric in course] == running
+    assert best.value == pytest.approx(max(row["val_auprc"] for row in complete))
+    assert parent.data.tags["tfbs.best_run"] == best.run_id == table[best.number]["run_id"]
+    running = [max(row["val_auprc"] for row in complete if row["trial"] <= number) for number in range(TRIALS)]
+    course = store.history(parent, "tune/best_val_auprc")
+    assert [step for step, _ in course] == list(range(TRIALS))
+    np.testing.assert_allclose([value for _, value in course], running)
     note = parent.data.tags["mlflow.note.content"]
     assert note.startswith("| trial | validation AUPRC |")
-    assert f"mlflow run . -P arch={parent.data.tags['tfbs.best_run']} -P length=30 -P n_positives=80" in note
-    assert f"mlflow run . -e compare -P archs=baseline,{parent.data.tags['tfbs.best_run']} -P length=30" in note
+    data = "-P length=30 -P n_positives=80 -P n_negatives=80 -P mutation_rate=0.15"
+    assert f"\n    mlflow run . -P arch={best.run_id} {data}\n" in note
+    assert f"\n    mlflow run . -e compare -P archs=baseline,{best.run_id} {data}\n" in note
     assert "no trial has looked at the test part" in note
-    artifacts = Path(store.client.download_artifacts(parent.info.run_id, ""))
+    artifacts = Path(store.client.download_artifacts(result.run_id, ""))
     assert {path.name for path in (artifacts / "plots").iterdir()} == {"search.png", "slices.png"}
     page = (artifacts / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 2
-    assert f"{best['val_auprc']:.4f}" in page
+    assert f"{best.value:.4f}" in page
 
 
 def test_no_run_of_a_search_holds_anything_of_the_test_part(reference):
@@ -136,59 +144,69 @@ def test_no_run_of_a_search_holds_anything_of_the_test_part(reference):
         assert not {"predictions.json", "metrics.json", "network"} & files
 
 
-def test_the_same_seed_gives_the_same_trials_on_one_process_and_another_seed_others(reference, store):
-    _, parent, table = reference
-    again, same = store.searched(trials=7, workers=1, **DATA)
-    assert same == table
-    assert again.data.tags["tfbs.split_digest"] == parent.data.tags["tfbs.split_digest"]
-    _, other = store.searched(trials=3, seed=1, **DATA)
-    assert [row["val_auprc"] for row in other] != [row["val_auprc"] for row in table[:3]]
+def test_pruned_trials_are_those_that_optunas_rule_stops(reference):
+    """The rule by hand, on the values that the runs hold: only trials of earlier batches count."""
+    _, _, trials = reference
+    curves = {number: [value for _, value in values[1]] for number, (_, _, _, values) in trials.items()}
+    state = {number: kept["state"] for number, (_, _, kept, _) in trials.items()}
+    for number, curve in curves.items():
+        others = [curves[n] for n in range(number - number % 2) if state[n] == "complete"]
+        stops = [
+            epoch
+            for epoch in range(3, int(trials[number][1]["epochs"]))
+            if len(others) >= 5
+            and max(curve[:epoch]) < np.median([other[epoch - 1] for other in others if len(other) >= epoch])
+        ]
+        assert len(curve) == (stops[0] if stops else int(trials[number][1]["epochs"]))
+        assert state[number] == ("pruned" if stops else "complete")
+    assert "pruned" in state.values()
 
 
 def test_spark_gives_the_same_trials(reference, store):
     pytest.importorskip("pyspark")
-    _, _, table = reference
-    parent, same = store.searched(trials=7, engine="spark", **DATA)
-    assert same == table
+    tune.run(Request(Search(trials=TRIALS, engine="spark"), EPOCHS, simulation=SMALL))
+    [parent] = store.runs("search")
+    assert store.trials() == reference[2]
     assert parent.data.params["spark_master"] == "local[2]"
     assert "workers" not in parent.data.params
 
 
-def test_a_killed_search_is_resumed_by_mlflow_run_and_ends_like_an_uninterrupted_one(reference, store):
-    """Killed in the middle of a batch; a trial that was being logged is run again."""
-    _, _, table = reference
-    process = store.tune(trials=5, **DATA)
-    wait(process, lambda: sum("tfbs.state" in run.data.tags for run in store.trials()) >= 3)
+@pytest.mark.slow
+def test_killed_on_one_process_and_resumed_by_mlflow_run_it_ends_like_an_uninterrupted_one(reference, store):
+    """Killed in the middle of a batch and of writing a trial down, which is then run again; resumed for more trials."""
+    words = [sys.executable, "-m", "experiments.tune", "--trials", "5", "--workers", "1", *ARGUMENTS]
+    process = store.start(*words)
+    wait(process, lambda: sum("tfbs.state" in run.data.tags for run in store.runs("trial")) >= 3)
     process.kill()
     finish(process)
-    [parent] = store.parents()
+    [parent] = store.runs("search")
     assert parent.info.status == "RUNNING"
     assert f"mlflow run . -e tune -P resume={parent.info.run_id}" in parent.data.tags["mlflow.note.content"]
-    kept = {run.info.run_id for run in store.trials() if "tfbs.state" in run.data.tags}
-    first = min((run for run in store.trials() if run.info.run_id in kept), key=lambda run: run.info.start_time)
-    store.client.update_run(first.info.run_id, status="RUNNING")
-    command = ["mlflow", "run", str(ROOT), "--env-manager", "local", "-e", "tune"]
-    code, output = finish(store.start(*command, "-P", f"resume={parent.info.run_id}", "-P", "trials=7"))
+    first, *kept = [run.info.run_id for run in store.runs("trial") if "tfbs.state" in run.data.tags]
+    store.client.update_run(first, status="RUNNING")
+    words = ["mlflow", "run", str(ROOT), "--env-manager", "local", "-e", "tune", "-P", f"resume={parent.info.run_id}"]
+    code, output = finish(store.start(*words, "-P", f"trials={TRIALS}"))
     assert code == 0, output
-    [parent] = store.parents()
+    [parent] = store.runs("search")
     assert parent.info.status == "FINISHED"
-    assert store.table(parent) == table
-    finished = {run.info.run_id for run in store.trials() if run.info.status == "FINISHED"}
-    assert finished > kept - {first.info.run_id}
-    assert store.client.get_run(first.info.run_id).info.status == "KILLED"
-    assert len(finished) == 7
-    assert [m.step for m in store.client.get_metric_history(parent.info.run_id, "tune/best_val_auprc")] == [*range(7)]
+    assert store.trials() == reference[2]
+    assert [row["trial"] for row in store.table(parent)] == list(range(TRIALS))
+    assert store.client.get_run(first).info.status == "KILLED"
+    assert {store.client.get_run(run_id).info.status for run_id in kept} == {"FINISHED"}
+    assert {run.info.status for run in store.runs("trial")} == {"FINISHED", "KILLED"}
+    assert [step for step, _ in store.history(parent, "tune/best_val_auprc")] == list(range(TRIALS))
     [note] = [run for run in store.runs() if run.info.run_name == "resumed"]
     assert note.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert f"mlflow run . -P arch={parent.data.tags['tfbs.best_run']} -P length=30" in output
 
 
 def test_an_interrupted_search_says_how_to_go_on_and_leaves_no_process(store):
-    process = store.tune(trials=500, **DATA)
-    wait(process, lambda: len(store.trials()) >= 1)
+    process = store.start(sys.executable, "-m", "experiments.tune", "--trials", "500", *ARGUMENTS)
+    wait(process, lambda: len(store.runs("trial")) >= 1)
     workers = children(process.pid)
     process.send_signal(signal.SIGINT)
     code, output = finish(process)
-    [parent] = store.parents()
+    [parent] = store.runs("search")
     assert code == 130
     assert f"To go on: mlflow run . -e tune -P resume={parent.info.run_id}\n" in output
     assert output.rstrip().endswith("Interrupted; the run is marked as KILLED.")
@@ -198,119 +216,153 @@ def test_an_interrupted_search_says_how_to_go_on_and_leaves_no_process(store):
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
+class Deadly:
+    """Kills the process that unpickles it."""
+
+    def __reduce__(self):
+        return eval, ("__import__('os').kill(__import__('os').getpid(), 9)",)
+
+
 @pytest.mark.parametrize("engine", ["local", "spark"])
-def test_a_worker_that_dies_costs_its_own_trial(engine):
+def test_a_worker_that_dies_costs_its_own_trial(engine, parts):
     if engine == "spark":
         pytest.importorskip("pyspark")
-    split = splits.random_split(load(Source(), Simulation(length=30, n_positives=80, n_negatives=80)), Recipe())
-    deadly = Task(1, "baseline", Recipe(epochs=2), 0, (Deadly(),))
-    tasks = [Task(0, "baseline", Recipe(epochs=1), 0), deadly, Task(2, "modified", Recipe(lr=1e9, epochs=1), 0)]
-    with engines.opened(Search(engine=engine), (split.train, split.validation)) as work:
+    tasks = [
+        Task(0, "baseline", Recipe(epochs=1), 0),
+        Task(1, "baseline", Recipe(epochs=1), 0, (Deadly(),)),
+        Task(2, "modified", Recipe(optimizer="sgd", loss="bce", lr=1e9, epochs=1), 0),
+    ]
+    with engines.opened(Search(engine=engine), parts) as work:
         found = {task.number: outcome for task, outcome in work(tasks)}
         [(_, after)] = list(work([Task(3, "baseline", Recipe(epochs=1), 0)]))
     assert isinstance(found[1], Lost)
-    assert "crashed" in found[1].reason if engine == "spark" else "SIGKILL" in found[1].reason
+    assert {"local": "killed by signal 9", "spark": "Python worker exited unexpectedly"}[engine] in found[1].reason
     assert found[0].state == after.state == "complete"
     assert found[0].history == after.history
     assert (found[2].state, found[2].verdict) == ("failed", "did not train")
 
 
-class Deadly:
-    """Kills the process that unpickles it."""
+def test_a_lost_trial_is_logged_as_failed_and_the_search_goes_on(store, monkeypatch):
+    def losing(*arguments):
+        tasks = propose(*arguments)
+        return [Task(t.number, t.arch, t.recipe, t.seed, (Deadly(),)) if t.number == 1 else t for t in tasks]
 
-    def __reduce__(self):
-        return _die, (os.getpid(),)
+    propose = tune._tasks
+    monkeypatch.setattr(tune, "_tasks", losing)
+    result = tune.run(Request(Search(trials=3), EPOCHS, simulation=SMALL))
+    [lost] = [run for run in store.runs("trial") if run.info.status == "FAILED"]
+    assert lost.data.tags["tfbs.trial"] == "1"
+    assert lost.data.tags["tfbs.state"] == "failed"
+    assert "killed by signal 9 (SIGKILL)" in lost.data.tags["mlflow.note.content"]
+    assert "1 were lost (they count for nothing; their runs say why)" in " ".join(result.ranking.sentences)
+    assert len(store.runs("trial")) == 3
 
 
-def _die(parent):
-    if os.getpid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)
+def test_pruning_happens_in_the_worker_and_never_after_the_last_epoch(parts):
+    recipe, [params] = Recipe(epochs=5), study.propose(Space(), 0, [], 1)
 
+    def others(*curve):
+        return study.rivals(Space(), [Trial(i, params, "complete", "trained", curve, 0.1) for i in range(5)])
 
-def test_pruning_stops_a_trial_where_optunas_pruner_says():
-    split = splits.random_split(load(Source(), Simulation(length=30, n_positives=80, n_negatives=80)), Recipe())
-    space, recipe = Space(), Recipe(epochs=6)
-    [params] = study.propose(space, 0, [], 1)
-    with engines.opened(Search(workers=1), (split.train, split.validation)) as work:
+    with engines.opened(Search(workers=1), parts) as work:
         [(_, free)] = list(work([Task(0, "baseline", recipe, 0)]))
-        curve = free.history["val_auprc"]
-        better = [Trial(i, params, "complete", "trained", (*curve[:3], *[2.0] * 3), 0.1) for i in range(5)]
-        worse = [Trial(i, params, "complete", "trained", (0.0,) * 6, 0.1) for i in range(5)]
-        last = [Trial(i, params, "complete", "trained", (0.0,) * 5 + (2.0,), 0.1) for i in range(5)]
-        asked = [
-            Task(i, "baseline", recipe, 0, study.rivals(space, found)) for i, found in enumerate((better, worse, last))
-        ]
-        outcomes = {task.number: outcome for task, outcome in work(asked)}
-    assert (outcomes[0].state, outcomes[0].history["val_auprc"]) == ("pruned", curve[:4])
+        asked = [others(0, 0, 0, 2, 2), others(0, 0, 0, 0, 0), others(0, 0, 0, 0, 2)]
+        outcomes = {t.number: o for t, o in work([Task(i, "baseline", recipe, 0, o) for i, o in enumerate(asked)])}
+    assert (outcomes[0].state, outcomes[0].history["val_auprc"]) == ("pruned", free.history["val_auprc"][:4])
     assert outcomes[1].state == outcomes[2].state == "complete"
     assert outcomes[1].history == outcomes[2].history == free.history
     assert outcomes[1].brier == free.brier
 
 
+def test_worker_processes_are_replaced_after_a_number_of_trials(parts, monkeypatch):
+    def counted(*arguments):
+        before.append(set(children(os.getpid())))
+        return run(*arguments)
+
+    before, run = [], engines.pool.run
+    monkeypatch.setattr(engines.pool, "run", counted)
+    monkeypatch.setattr(engines, "RENEWAL", 2)
+    with engines.opened(Search(workers=1), parts) as work:
+        asked = [[Task(number, "baseline", Recipe(epochs=1), 0)] for number in range(3)]
+        histories = [outcome.history for tasks in asked for _, outcome in work(tasks)]
+    assert len(before) == 2
+    assert before[1] <= before[0]
+    assert histories[0] == histories[1] == histories[2]
+
+
 def test_a_search_of_which_nothing_trained_fails_and_says_so(store):
-    code, output = finish(store.tune(trials=2, archs="modified", lr="1e8:1e9", **DATA))
-    assert code == 1
-    assert "Error: Expected a network that trained, received none among 2 trials: lower the learning rates" in output
-    [parent] = store.parents()
+    space = Space(archs="modified", optimizer="sgd", loss="bce", lr="1e8:1e9", epochs="1")
+    with pytest.raises(TrainingError, match=r"^Expected a network that trained, received none"):
+        tune.run(Request(Search(trials=1), space, simulation=SMALL))
+    [parent] = store.runs("search")
     assert parent.info.status == "FAILED"
-    assert [row["verdict"] for row in store.table(parent)] == ["did not train"] * 2
+    assert [(row["state"], row["verdict"]) for row in store.table(parent)] == [("failed", "did not train")]
 
 
-def test_what_cannot_be_resumed_is_refused_and_left_alone(store):
-    for resume, sentence in {
-        "0" * 32: 'Expected a run id, or a version as "models:/tfbs/3"',
-        other(store): "resume: expected the id of a comparison or search, received",
-        other(store, "request.json", "{}"): "which is a comparison: use -e compare.",
-        other(store, "request.json", Request().to_json()): "",
-    }.items():
-        trials = {} if sentence else {"trials": 3}
-        code, output = finish(store.tune(resume=resume, **trials))
-        assert code == 1
-        assert f"Error: {sentence}" in output or sentence in output
-        if not sentence:
-            assert 'Error: trials: expected at least the 20 that this search was asked for, received "3".' in output
-    assert {run.info.status for run in store.runs()} == {"FINISHED"}
-
-
-def other(store, filename="", content=""):
-    """A run of another kind."""
+def other(store, request="", **tags):
+    """A finished run of another kind."""
     run = store.client.create_run("0")
-    if filename:
-        store.client.log_text(run.info.run_id, content, filename)
+    if request:
+        store.client.log_text(run.info.run_id, request, "request.json")
+    for key, value in tags.items():
+        store.client.set_tag(run.info.run_id, f"tfbs.{key}", value)
     store.client.set_terminated(run.info.run_id)
     return run.info.run_id
 
 
+def test_what_cannot_be_resumed_is_refused_and_left_alone(store):
+    search = other(store, Request().to_json())
+    for words, sentence in {
+        f"--resume {'0' * 32}": "^Expected a run id, ",
+        f"--resume {other(store)}": "^resume: expected the id of a comparison or search, received ",
+        f"--resume {other(store, '{}')}": "^resume: expected the id of a search, received .* use -e compare.$",
+        f"--resume {search} --trials 3": '^trials: expected at least the 20 .* asked for, received "3".$',
+    }.items():
+        with pytest.raises(ParameterError, match=sentence):
+            command.request(words.split())
+    assert {run.info.status for run in store.runs()} == {"FINISHED"}
+    assert command.request(["--resume", search]).search == Search(resume=search)
+    assert command.request(["--resume", search, "--trials", "30"]).search.trials == 30
+
+
 def test_changed_data_are_not_mixed_into_a_search(store):
-    table = store.folder / "own.csv"
-    rows = [f"{'ACGT' * 5},1", f"{'TTGA' * 5},0"]
-    table.write_text("\n".join(["sequence,label", *rows * 40]) + "\n")
-    parent, _ = store.searched(trials=1, dataset="own.csv", epochs="1:2")
-    table.write_text("\n".join(["sequence,label", *rows * 41]) + "\n")
-    code, output = finish(store.tune(resume=parent.info.run_id, trials=2))
-    assert code == 1
-    assert "Error: resume: expected the sequences that this search began with (split digest" in output
+    run_id = other(store, Request().to_json(), split_digest="0" * 64)
+    with pytest.raises(DataError, match=r"^resume: expected the sequences .* \(split digest 0"):
+        tune.run(command.request(["--resume", run_id]), run_id)
 
 
-@pytest.mark.parametrize(
-    ("env", "sentence"),
-    [
-        ({"PATH": "/nowhere", "JAVA_HOME": ""}, "engine=spark: expected Java 17 or newer on the PATH or in JAVA_HOME"),
-        ({"PYTHONPATH": "blocked"}, "engine=spark: expected the package pyspark, received none: run pip install"),
-        ({}, 'spark_master: expected the address of a Spark master that answers, received "lokal"'),
-    ],
-)
-def test_spark_that_cannot_be_had_is_told_in_one_sentence(store, env, sentence):
+def test_a_trial_that_would_not_be_proposed_now_is_not_mixed_into_a_search():
+    request = Request()
+    params = study.propose(request.space, 0, [], 1)[0] | {"lr": 0.5}
+    known = {0: Trial(0, params, "complete", "trained", (0.5,), 0.1, "f" * 32)}
+    with pytest.raises(TfbsError, match=r"^resume: expected trial 0 to be .* the versions that it was begun with\.$"):
+        tune._tasks(request, [], known, range(2))
+
+
+def test_spark_that_cannot_be_had_is_told_in_one_sentence(parts, monkeypatch):
     pytest.importorskip("pyspark")
-    if "PYTHONPATH" in env:
-        (store.folder / "blocked" / "pyspark").mkdir(parents=True)
-        (store.folder / "blocked" / "pyspark" / "__init__.py").write_text("raise ImportError\n")
-        env = {"PYTHONPATH": f"{store.folder}/blocked:{ROOT}"}
-    master = {} if env else {"spark_master": "lokal"}
-    code, output = finish(store.tune(env=env, trials=1, engine="spark", **master, **DATA))
-    assert code == 1, output
-    assert f"Error: {sentence}" in output
-    assert "Traceback" not in output
+    sentences = {"lokal": 'spark_master: expected the address of a Spark master that answers, received "lokal"'}
+    assert sentences["lokal"] in refused("lokal", parts)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", "/nowhere")
+        patch.delenv("JAVA_HOME", raising=False)
+        assert "engine=spark: expected Java 17 or newer on the PATH or in JAVA_HOME, received none" in refused(
+            "x", parts
+        )
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    assert "engine=spark: expected the package pyspark, received none: run pip install" in refused("x", parts)
+
+
+def refused(master, parts):
+    with pytest.raises(ParameterError) as caught, engines.opened(Search(engine="spark", spark_master=master), parts):
+        pass
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def finish(process):
+    output = process.communicate(timeout=300)[0]
+    return process.returncode, output
 
 
 def wait(process, done, seconds=120):
@@ -323,5 +375,5 @@ def wait(process, done, seconds=120):
 
 def children(pid):
     """Processes that a process has started."""
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True).stdout
-    return [int(word) for word in found.split()]
+    ps = subprocess.Popen(["ps", "-o", "pid=", "--ppid", str(pid)], stdout=subprocess.PIPE, text=True)
+    return [int(word) for word in ps.communicate()[0].split() if int(word) != ps.pid]

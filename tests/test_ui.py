@@ -1,10 +1,12 @@
 """The tracking UI as a person sees it: a real ``mlflow ui``, looked at with headless Chromium."""
 
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,49 @@ def test_report_is_shown_among_the_artifacts(store, address, page):
     assert frame.get_by_role("img").count() == 7
     page.wait_for_timeout(1000)
     page.screenshot(path=page.folder / "report.png")
+
+
+@pytest.fixture(scope="module")
+def compared(store):
+    """A comparison: seeds 0 to 4 on the published data for the pictures of the documentation, else a small one."""
+    small = ["--n_positives", "150", "--n_negatives", "150", "--epochs", "4", "--lr", "0.003", "--n_explained", "20"]
+    size = ["--dataset", "packt"] if os.environ.get("TFBS_SCREENSHOTS") else [*small, "--seeds", "2"]
+    code, output = finish(store.start(sys.executable, "-m", "experiments.compare", *size))
+    assert code == 0, output
+    [parent] = [run for run in store.runs() if run.data.tags.get("tfbs.kind") == "comparison"]
+    return parent.info, re.search(r"http://\S+", output)[0]
+
+
+def test_runs_of_a_comparison_are_grouped_into_means_with_bands(compared, address, page):
+    page.goto(compared[1].replace("http://127.0.0.1:5000", address))
+    page.get_by_role("button", name="Group by").first.click()
+    page.get_by_placeholder("Search", exact=True).fill("arch")
+    page.get_by_role("menuitemcheckbox", name="arch", exact=True).first.click()
+    page.keyboard.press("Escape")
+    page.get_by_text("Group: baseline").wait_for()
+    for metric in ("curve/roc_tpr", "val/loss"):
+        scroll_to(page, metric)
+        for arch in ("baseline", "modified"):
+            page.get_by_text(f"{arch} ({metric})").first.wait_for()
+    page.mouse.wheel(0, -9999)
+    page.wait_for_timeout(2500)
+    page.screenshot(path=page.folder / "grouped.png")
+
+
+def test_the_verdict_stands_first_on_the_page_of_a_comparison(compared, address, page):
+    page.set_viewport_size({"width": 1500, "height": 900})
+    page.goto(f"{address}/#/experiments/{compared[0].experiment_id}/runs/{compared[0].run_id}")
+    page.get_by_role("cell", name="modified − baseline").first.wait_for()
+    page.wait_for_timeout(1000)
+    page.screenshot(path=page.folder / "comparison_run.png")
+
+
+def test_the_report_of_a_comparison_is_shown_and_legible(compared, store, page):
+    path = store.client.download_artifacts(compared[0].run_id, "report.html")
+    page.set_viewport_size({"width": 1060, "height": 1240})
+    page.goto(Path(path).as_uri())
+    page.get_by_role("heading", name="Comparison of baseline and modified").wait_for()
+    images = page.get_by_role("img")
+    assert images.count() >= 10
+    assert all(image.evaluate("image => image.naturalWidth") > 500 for image in images.all())
+    page.screenshot(path=page.folder / "comparison.png")

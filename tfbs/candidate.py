@@ -34,12 +34,11 @@ class Candidate:
     validation : Dataset
         The validation part.
     logits : ndarray of float, shape (n,)
-        Logits of the validation part, as the run logs them.
+        Logits of the validation part, as the run logs them in ``predictions.json``.
     additivity_error : float
         Largest relative additivity error of the explanations.
     tags : dict of str to str
-        ``arch``, ``seed``, ``dataset``, ``data_digest``, ``split_digest`` and whatever else is worth knowing;
-        ``predictions`` names the artifact of the run that holds the logits, if it is not ``predictions.json``.
+        ``arch``, ``seed``, ``dataset``, ``data_digest``, ``split_digest`` and whatever else is worth knowing.
     held_out : ndarray of float, shape (n,), or None
         What the scores are measured on instead of `logits`, where some members have seen the validation part of others.
     """

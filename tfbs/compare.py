@@ -198,9 +198,8 @@ def _log_replicate(
     key = _key(contender, part, task.seed)
     params = request.job(contender, task.seed, part.split_seed).params | {"arch": contender.name, "fold": part.fold}
     tags = {"arch": contender.arch, "replicate": key, "kind": "replicate"}
-    with opened.child(key, getattr(outcome, "seconds", 0)) as child:
+    with opened.child(key, getattr(outcome, "seconds", 0), **tags) as child:
         child.params(params)
-        child.tags(tags)
         if isinstance(outcome, Lost):
             child.give_up(outcome.reason)
             return
@@ -229,15 +228,7 @@ def _log(opened: Run, found: Comparison, story: Story, metric: str) -> None:
             opened.replace_table(table.records, f"{table.name}.json")
     for kind, by_name in gallery.curves(found).items():
         for name, rows in by_name.items():
-            opened.curve(f"{kind}_{name}", rows.mean(axis=0), section="compare")
-    values = {
-        f"compare/{metric}_{group.name}": group.spread(metric).mean
-        for group in found.groups
-        for metric in comparison.COMPARED
-        if group.trained
-    }
-    values |= {f"compare/collapsed_{group.name}": group.collapsed.value for group in found.groups}
-    opened.metrics(values)
+            opened.curve(f"{kind}_{name}", rows.mean(axis=0), section="mean")
     verdicts = {f"verdict.{pair.ours}.{pair.theirs}": pair.verdict(metric) for pair in found.pairs}
     opened.tags(verdicts)
     opened.describe(story.markdown())

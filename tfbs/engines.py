@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from pyspark import Broadcast, SparkContext
 
 IDLE_SECONDS = 0.05
+RENEWAL = 100
+"""Trials after which worker processes are replaced: TensorFlow keeps several MB of every graph that it has compiled."""
 
 Parts = tuple[Dataset, Dataset]
 
@@ -129,8 +131,14 @@ class Worker:
 
 @functools.cache
 def _configure() -> None:
-    """Settle TensorFlow's threads once a process: Spark uses its processes for several tasks."""
+    """Settle TensorFlow's threads once a process: Spark uses its processes for several tasks.
+
+    Every trial needs a graph of its own, which TensorFlow would warn of.
+    """
     training.configure(0)
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")
 
 
 @contextlib.contextmanager
@@ -166,19 +174,28 @@ def _local(parts: Parts, workers: int) -> Iterator[Engine]:
         while True:
             yield waiting.popleft() if waiting else None
 
-    results = pool.run(functools.partial(Worker, *parts), queue(), workers)
+    def crew() -> Iterator[tuple[Task | None, Outcome | Lost | None]]:
+        return pool.run(functools.partial(Worker, *parts), queue(), workers)
+
+    results, done = crew(), 0
 
     def engine(tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome | Lost]]:
+        nonlocal results, done
+        if done >= RENEWAL:
+            results.close()
+            results, done = crew(), 0
         waiting.extend(tasks)
         missing = len(tasks)
         while missing:
             task, outcome = next(results)
             if task is not None:
-                missing -= 1
+                missing, done = missing - 1, done + 1
                 yield task, outcome
 
-    with contextlib.closing(results):
+    try:
         yield engine
+    finally:
+        results.close()
 
 
 @contextlib.contextmanager
@@ -210,9 +227,8 @@ def _submit(context: SparkContext, shared: Broadcast, task: Task) -> Outcome | L
     try:
         return context.parallelize([task], 1).map(functools.partial(_work, shared)).collect()[0]
     except Exception as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        cause = next((line.strip() for line in lines if "crashed" in line or "Lost task" in line), lines[0])
-        return Lost(f"Spark gave the task up: {cause.rstrip('.')}.", str(error))
+        told = next((line for line in str(error).splitlines() if "Exception: " in line), type(error).__name__)
+        return Lost(f"Spark gave the trial up: {told.rpartition('Exception: ')[2].strip().rstrip('.')}.", str(error))
 
 
 def _work(shared: Broadcast, task: Task) -> Outcome | Lost:

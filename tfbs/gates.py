@@ -59,10 +59,9 @@ class Version:
         See :func:`reproduction_error`.
     note : str
         What stands in its description about its place.
-    predictions : str
-        Artifact of its run that holds the logits.
     held_out : bool
-        Whether its scores are of other logits than these, because members have seen the validation part of others.
+        Whether its scores are of other logits than its run logged, because members have seen the validation part of
+        others.
     """
 
     number: int
@@ -80,7 +79,6 @@ class Version:
     additivity: float | None = None
     reproduction_error: float | None = None
     note: str = ""
-    predictions: str = "predictions.json"
     held_out: bool = False
 
     @classmethod
@@ -110,7 +108,6 @@ class Version:
             **figures,
             trained={"true": True, "false": False}.get(tags.get("trained", "")),
             note=reason if reason == description else "",
-            predictions=tags.get("predictions", cls.predictions),
             held_out=tags.get("held_out") == "true",
         )
 

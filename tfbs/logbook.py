@@ -67,11 +67,16 @@ def log_results(opened: Run, split: Split, logits: tuple[np.ndarray, np.ndarray]
 
 
 def log_curves(opened: Run, labels: np.ndarray, logits: np.ndarray) -> None:
-    """Log ROC, precision-recall and calibration curves of the test part as step metrics."""
+    """Log ROC, precision-recall and calibration curves of the test part as step metrics.
+
+    The steps of the calibration curve are the centres of its bins, so that those of several seeds can be averaged.
+    """
     opened.curve("roc_tpr", evaluation.roc_curve_on_grid(labels, logits))
     opened.curve("pr_precision", evaluation.pr_curve_on_grid(labels, logits))
     calibration = evaluation.calibration_curve(labels, expit(logits))
-    opened.curve("calibration", calibration.observed, np.round(100 * calibration.predicted).astype(int))
+    width = 100 // evaluation.BINS
+    bins = np.minimum(100 * calibration.predicted, 99).astype(int) // width
+    opened.curve("calibration", calibration.observed, bins * width + width // 2)
 
 
 def log_predictions(opened: Run, parts: Mapping[str, tuple[Dataset, np.ndarray]]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "table{border-collapse:collapse;font-size:.92rem}"
+    "table{border-collapse:collapse;font-size:.88rem}"
     "td,th{padding:.2rem .9rem .2rem 0;text-align:left;border-bottom:1px solid #ddd;vertical-align:top}"
     "section{overflow-x:auto;margin:1.5rem 0}h2{font-size:1.1rem;margin:0 0 .4rem}"
     "img{max-width:100%}figure{margin:2rem 0}figcaption{font-weight:600}"

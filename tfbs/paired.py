@@ -205,8 +205,18 @@ def difference(scores: Scores, ours: Sequence[int] | np.ndarray, theirs: Sequenc
 
     Measured on 250 positives and 250 negatives by AUROC (.85 and .99), between equal architectures whose scores hold
     effects of class, sequence, architecture by sequence, quality of the seed and seed by sequence: 2.5 to 5 of 100
-    comparisons of 5 seeds each are called different, 5 to 6.5 of 2 or 3 seeds each. Of single networks of equal
-    quality 4 to 5 of 100 are; with seeds of unequal quality many more, rightly, for those networks do differ.
+    comparisons of 5 seeds each are called different, 5 to 6.5 of 2 or 3 seeds each, and 4 to 5 of single networks of
+    equal quality. Where seeds differ in quality, single networks do differ, but that says little of architectures.
+    Share of comparisons called different, against an AUROC of .844, with AUROCs that vary by .010 over seeds::
+
+        true difference   .000  .013  .025  .049
+        1 seed each        .15   .20   .34   .73
+        3 seeds each       .06   .11   .25   .72
+        5 seeds each       .05   .14   .40   .92
+        10 seeds each      .05   .17   .56   .99
+
+    The interval between two single networks (AUROC .76 to .998, 600 data sets) holds the true difference of AUROC,
+    AUPRC or Brier score in 93 to 97 % of them; of recall in 92 % for weak networks to 99.8 % for nearly perfect ones.
 
     Parameters
     ----------

@@ -239,7 +239,7 @@ def aliases(name: str, client: MlflowClient | None = None) -> dict[str, int]:
         known = sorted(model.name for model in client.search_registered_models())
         raise RegistryError(
             f'Expected the name of a registered model, received "{name}"'
-            + (did_you_mean(name, known) or f": there are {', '.join(known) or 'none'}.")
+            + (did_you_mean(name, known) or f": known are {', '.join(known)}." if known else ", and there is none yet.")
         ) from error
     return {alias: int(number) for alias, number in found.items()}
 
@@ -257,7 +257,7 @@ def predictions(version: Version) -> pd.DataFrame:
     RegistryError
         If it cannot be read.
     """
-    uri = f"runs:/{version.run_id}/{version.predictions}"
+    uri = f"runs:/{version.run_id}/predictions.json"
     table = _read_table(uri, f"the predictions of version {version.number}")
     return table.loc[table["split"] == "validation", ["id", "label", "logit"]].reset_index(drop=True)
 

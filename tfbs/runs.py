@@ -21,7 +21,8 @@ from .logbook import ATTRIBUTIONS, PREDICTIONS
 
 if TYPE_CHECKING:
     import keras
-    from mlflow.entities import Run
+
+    from .tracking import StoredRun as Run
 
 
 def find(reference: str) -> Run:

@@ -103,7 +103,7 @@ def _collapse(group: Group) -> str:
     count = n - len(group.trained)
     if not count:
         return f"{group.name}: all {n} trained (share that collapses: at most {share.hi:.2f}, 95 % limit)."
-    left = "none is left to compare" if count == n else "left out of the comparison, not of its cost"
+    left = "none is left to compare" if count == n else "the comparison is of those that trained"
     return (
         f"{group.name}: {count} of {n} collapsed to a constant (share {share.value:.2f}, 95 % interval "
         f"{share.lo:.2f} to {share.hi:.2f}); {left}."
@@ -159,7 +159,7 @@ def _architectures(found: Comparison) -> Table:
         row = {"architecture": group.name, "trained": f"{len(group.trained)} of {len(group.entrants)}"}
         for metric in COMPARED:
             spread = group.spread(metric)
-            sd = f" ± {spread.sd:.4f}" if spread and spread.n > 1 else ""
+            sd = f"\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}{spread.sd:.4f}" if spread and spread.n > 1 else ""
             row[LABELS[metric]] = f"{spread.mean:.4f}{sd}" if spread else "-"
         row |= {"best seed (AUROC)": _seed(group.best), "median seed (AUROC)": _seed(group.median)}
         rows.append(row)

@@ -129,10 +129,11 @@ class Judge:
 def ranked(trials: Sequence[Trial]) -> list[Trial]:
     """Complete trials, the best first: by validation AUPRC, then by lower Brier score, then the earlier one.
 
-    The Brier score breaks ties as it does between champions: unlike the loss it means the same for every recipe.
+    The Brier score breaks ties as it does between champions: unlike the loss it means the same for every recipe. AUPRCs
+    that differ by rounding alone are ties.
     """
     complete = [trial for trial in trials if trial.state == "complete"]
-    return sorted(complete, key=lambda trial: (-trial.value, trial.brier, trial.number))
+    return sorted(complete, key=lambda trial: (-round(trial.value, 9), trial.brier, trial.number))
 
 
 def importances(space: Space, trials: Sequence[Trial]) -> dict[str, float]:

@@ -14,6 +14,7 @@ import shlex
 import signal
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -23,7 +24,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
-from mlflow import MlflowClient
+from mlflow import MlflowClient, entities
 from mlflow.entities import DatasetInput, Experiment, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils import name_utils
@@ -38,6 +39,7 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
 logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
 
+StoredRun = entities.Run
 EXPERIMENT = "tfbs"
 TRIES = 10
 NOTE = "mlflow.note.content"
@@ -168,7 +170,7 @@ class Run:
             ) from error
 
     @contextlib.contextmanager
-    def child(self, name: str, seconds: float = 0) -> Iterator[Run]:
+    def child(self, name: str, seconds: float = 0, **tags: str) -> Iterator[Run]:
         """Yield a run nested in this one, and end it as FINISHED, FAILED or KILLED.
 
         Parameters
@@ -177,11 +179,14 @@ class Run:
             Run name.
         seconds : float
             How long ago the work that it tells of began.
+        **tags
+            Tags under the prefix ``tfbs.`` that it has from its first moment: a kill may leave it there.
         """
-        tags = {key: value for key, value in self.client.get_run(self.run_id).data.tags.items() if key in INHERITED}
-        tags[PARENT] = self.run_id
+        parent = self.client.get_run(self.run_id).data.tags
+        own = {key: parent[key] for key in INHERITED if key in parent} | {PARENT: self.run_id}
+        own |= {f"tfbs.{key}": value for key, value in tags.items()}
         began = _now() - round(1000 * seconds)
-        made = self.client.create_run(self.experiment_id, start_time=began, tags=tags, run_name=name)
+        made = self.client.create_run(self.experiment_id, start_time=began, tags=own, run_name=name)
         opened, status = Run(self.client, made.info.run_id, self.experiment_id), "FAILED"
         try:
             yield opened
@@ -340,11 +345,13 @@ def address() -> str:
     return mlflow.get_tracking_uri()
 
 
-def charts_link(experiment_id: str) -> str:
-    """Address of the tracking UI's charts view for an experiment."""
+def charts_link(experiment_id: str, parent: str = "") -> str:
+    """Address of the tracking UI's charts view for an experiment, or for the trained runs nested in one run."""
     server = mlflow.get_tracking_uri()
     server = server.rstrip("/") if server.startswith("http") else "http://127.0.0.1:5000"
-    return f"{server}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
+    view = f"{server}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
+    wanted = f"tags.`{PARENT}` = '{parent}' and tags.tfbs.verdict = 'trained'"
+    return f"{view}&searchFilter={urllib.parse.quote(wanted)}" if parent else view
 
 
 def next_steps(run_id: str, model: str) -> str:
@@ -355,7 +362,7 @@ def next_steps(run_id: str, model: str) -> str:
     run_id : str
         A finished run.
     model : str
-        Registered model.
+        Registered model; empty if there is nothing to serve.
 
     Returns
     -------
@@ -368,11 +375,14 @@ def next_steps(run_id: str, model: str) -> str:
     manager = finished.data.tags.get("mlflow.project.env", "local")
     prefix = f"MLFLOW_TRACKING_URI={server} " if remote else ""
     see = "See it:     " if remote else "See it:     mlflow ui, then "
-    return (
-        f"{see}{charts_link(finished.info.experiment_id)}\n"
-        f"Serve it:   {prefix}mlflow models serve -m {shlex.quote(f'models:/{model}@champion')} "
-        f"--env-manager {manager} --port 5001"
-    )
+    nested = finished.data.tags.get("tfbs.kind") == "comparison" and "runs" not in finished.data.params
+    lines = [f"{see}{charts_link(finished.info.experiment_id, run_id if nested else '')}"]
+    if nested:
+        lines.append("            Group by arch for means with bands; the run's report.html has the verdict's figures.")
+    if model:
+        address = shlex.quote(f"models:/{model}@champion")
+        lines.append(f"Serve it:   {prefix}mlflow models serve -m {address} --env-manager {manager} --port 5001")
+    return "\n".join(lines)
 
 
 def _check_server() -> None:

@@ -138,6 +138,8 @@ def _worst(ours: str, difference: Difference | Resampled, digits: int) -> str:
     worst = -difference.lo if difference.higher else difference.hi
     if worst < 0.5 * 10.0**-digits:
         return ""
+    if (difference.value > 0) == difference.higher:
+        return f"; {ours} is at least as good to within {worst:.{digits}f}"
     return f"; at worst {ours} is {'lower' if difference.higher else 'higher'} by {worst:.{digits}f}"
 
 
@@ -151,8 +153,10 @@ def _missing(difference: Difference | Resampled, p_adjusted: float, digits: int)
     if not difference.varied:
         return [*_only_sequences(least), *_single_seed(difference)]
     if least.sequences and least.seeds:
-        words = f"about {_about(least.sequences)} test sequences, or {_about(least.seeds)} seeds each, would be needed"
-        return [f"To tell a difference of this size, {words}."]
+        return [
+            f"To tell a difference of this size, about {_about(least.sequences)} test sequences, or about "
+            f"{_about(least.seeds)} seeds each, would be needed."
+        ]
     if least.seeds:
         return [
             "The seeds differ too much for more test sequences alone to tell a difference of this size; about "
@@ -163,11 +167,13 @@ def _missing(difference: Difference | Resampled, p_adjusted: float, digits: int)
             "More seeds alone would not tell a difference of this size; about "
             f"{_about(least.sequences)} test sequences would."
         ]
-    if not least.detectable:
+    if not (least.detectable and difference.value):
         return []
+    times = (least.detectable / difference.value) ** 2
+    seeds, sequences = (_about(math.ceil(times * count)) for count in (max(difference.seeds), difference.n))
     return [
-        "Neither more seeds nor more test sequences alone would tell a difference of this size; the smallest that this "
-        f"comparison tells in 8 of 10 cases is {least.detectable:.{digits}f}."
+        "Neither more seeds nor more test sequences alone would tell a difference of this size; about "
+        f"{seeds} seeds each and {sequences} test sequences would."
     ]
 
 
