@@ -225,6 +225,27 @@ def test_a_recipe_that_diverges_everywhere_fails_in_one_sentence(store):
     assert parent(store).info.status == "FAILED"
 
 
+@pytest.mark.slow
+@pytest.mark.data
+def test_the_published_comparison_comes_out_right(store, published_files):
+    """On probabilities `modified`, where it trains, is at least as good as `baseline`; how often not is told."""
+    code, output = finish(compare(store, "--dataset", "packt"))
+    assert code == 0, output
+    run = parent(store)
+    trained = {}
+    for row in rows(store, run, "replicates.json"):
+        trained.setdefault(row["architecture"], []).append(row["trained"])
+    assert trained["baseline"] == [True] * 5
+    assert sorted(trained["modified"]) == [False, True, True, True, True]
+    assert "modified: 1 of 5 collapsed to a constant (share 0.20, 95 % interval 0.04 to 0.62)" in output
+    differences = {row["metric"]: row for row in rows(store, run, "differences.json")}
+    assert differences["auroc"]["value"] > 0.001
+    assert differences["auroc"]["lo"] > -0.002
+    assert differences["brier"]["value"] < 0
+    assert differences["auroc"]["verdict"] in ("better", "cannot tell")
+    assert "modified is" in output and "worse" not in output
+
+
 def wait_until(condition, process, seconds=200):
     deadline = time.monotonic() + seconds
     while not condition():
@@ -234,6 +255,6 @@ def wait_until(condition, process, seconds=200):
 
 
 def worker_of(pid):
-    """The worker process among the children of a process: the one that Python's spawn started."""
+    """The worker process among the children of a process."""
     listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True).stdout
-    return next(int(line.split()[0]) for line in listed.splitlines() if "spawn_main" in line)
+    return next(int(line.split()[0]) for line in listed.splitlines() if "tfbs.pool" in line)

@@ -308,8 +308,8 @@ def test_intervals_hold_the_truth_about_95_times_in_100():
 @pytest.mark.slow
 @pytest.mark.parametrize("distance", [1.0, 2.0, 3.0, 4.0])
 def test_intervals_hold_the_truth_in_500_data_sets(distance):
-    # Wanted are 0.93 to 0.97, to which 500 data sets add an error of 0.01; measured in 2,000 are 0.947 to 0.971, for the
-    # recall 0.963 to 0.978. The calibration error and the areas of decisions are safe rather than exact.
+    # Wanted are 0.93 to 0.97, to which 500 data sets add an error of 0.01; measured in 2,000 are 0.947 to 0.971, for
+    # the recall 0.963 to 0.978. The calibration error and the areas of decisions are safe rather than exact.
     held = coverage(500, distance)
     assert min(held.values()) >= 0.93, held
     assert max(held[name] for name in ("auroc", "auprc", "accuracy", "brier", "recall_at_fdr10")) <= 0.98, held

@@ -82,8 +82,8 @@ def test_sentence_of_no_difference_says_how_bad_it_may_be_and_what_is_needed():
     words = sentence("a", "b", "AUROC", found(0.012, (1e-6, 1e-6), 1e-4, (3, 3), 100.0, 0.24), 0.24)
     assert words == (
         "Cannot tell a from b by AUROC: difference +0.0120 (95 % interval -0.0077 to 0.0317, p = 0.24; 3 seeds each, "
-        "n = 500 test sequences); a is at least as good to within 0.0077. More seeds alone would not tell a difference of this "
-        "size; about 2,900 test sequences would."
+        "n = 500 test sequences); a is at least as good to within 0.0077. More seeds alone would not tell a difference "
+        "of this size; about 2,900 test sequences would."
     )
 
 

@@ -258,7 +258,7 @@ def _context(master: str) -> SparkContext:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     settings = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "OFF"}
     try:
-        with training._quiet():
+        with training.quiet():
             return SparkContext(conf=SparkConf().setMaster(master).setAppName("tfbs").setAll(settings.items()))
     except Exception as error:
         reason = next((line for line in str(error).splitlines() if "Exception" in line), str(error)).strip()

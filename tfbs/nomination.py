@@ -43,12 +43,13 @@ def nominate(opened: Run, request: Request, found: Comparison, parts: Sequence[P
     RegistryError
         If the registry refuses a version.
     """
+    if request.plan.register == "no":
+        return ()
+    training.load()
     if request.plan.register == "best":
         return _best(request, found, parts[0])
-    if request.plan.register == "ensemble":
-        groups = [group for group in found.groups if len(group.trained) > 1]
-        return tuple(_ensemble(opened, request, group, parts) for group in groups)
-    return ()
+    groups = [group for group in found.groups if len(group.trained) > 1]
+    return tuple(_ensemble(opened, request, group, parts) for group in groups)
 
 
 def _best(request: Request, found: Comparison, part: Part) -> tuple[str, ...]:

@@ -180,8 +180,8 @@ class _Worker:
         self.task, self.started = task, False
         self.pipe, theirs = connection.Pipe()
         descriptor = theirs.fileno()
-        code = f"import sys; sys.path[:] = {sys.path!r}; from tfbs.pool import _serve; _serve({descriptor}, {os.getpid()})"
-        command = [sys.executable, "-c", code]
+        code = f"import sys; sys.path[:] = {sys.path!r}; from tfbs.pool import _serve; "
+        command = [sys.executable, "-c", f"{code}_serve({descriptor}, {os.getpid()})"]
         with theirs, _interrupts_held():
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[descriptor])
 

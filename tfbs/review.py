@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -165,7 +163,7 @@ def run(request: Request) -> Result:
         If the tracking server or the registry does not take what is written.
     """
     with tracking.run(f"promote-{request.registered_model}") as opened:
-        _load_tensorflow()
+        training.load()
         opened.params(asdict(request))
         review = examine(request)
         if not request.dry_run:
@@ -209,13 +207,6 @@ def examine(request: Request) -> Review:
             registry.record(name, champion.number, measured[champion.number])
     seen = tuple(replace(v, reproduction_error=measured.get(v.number, v.reproduction_error)) for v in known)
     return Review(request, seen, incumbent, tuple(checks), _compare(seen, champion, incumbent))
-
-
-def _load_tensorflow() -> None:
-    """Load TensorFlow without what its C++ part writes before its log level applies."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with training._quiet():
-        importlib.import_module("tensorflow")
 
 
 def _hope(version: Version) -> float | None:

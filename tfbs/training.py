@@ -8,6 +8,7 @@ applies the Keras loss and optimizer. The arithmetic is that of ``model.fit``; o
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import random
 import sys
@@ -77,9 +78,8 @@ def configure(batch_bases: int, deterministic: bool = True, cores: int | None = 
     TrainingError
         If TensorFlow already runs with other settings.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _quiet():
-        import tensorflow as tf
+    load()
+    import tensorflow as tf
 
     threads = 1 if batch_bases < SMALL else cores or os.cpu_count() or 1
     try:
@@ -95,8 +95,15 @@ def configure(batch_bases: int, deterministic: bool = True, cores: int | None = 
     return threads
 
 
+def load() -> None:
+    """Load TensorFlow, quietly; whoever uses it first calls this."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with quiet():
+        importlib.import_module("tensorflow")
+
+
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Drop what TensorFlow's C++ part writes while it loads, before its log level applies; exceptions still pass."""
     sys.stderr.flush()
     saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)

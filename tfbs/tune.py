@@ -38,7 +38,7 @@ from .study import Trial
 from .tracking import Run
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run as Logged
+    from .tracking import StoredRun as Logged
 
 REQUEST = "request.json"
 BEST = "tune/best_val_auprc"
