@@ -1,7 +1,7 @@
 """Time 20 networks, 10 seeds of the two published architectures: the exercise run 20 times, and ``tfbs.replicates``.
 
-Run ``python -m benchmarks.comparison_speed``; it takes about four minutes. Both sides train the published recipe on the
-same sequences and test on the same 500; every time runs from the start of a process to its end.
+Run ``python -m benchmarks.comparison_speed``; it takes four to six minutes. Both sides train the published recipe on
+the same sequences and test on the same 500; every time runs from the start of a process to its end.
 
 - *exercise*: the published code (one-hot encoding, ``model.compile``, ``model.fit``, ``model.predict``) in a fresh
   process for each network, one after another, with TensorFlow's default threads;

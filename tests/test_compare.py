@@ -125,7 +125,7 @@ def test_a_killed_comparison_resumes_to_the_report_of_an_uninterrupted_one(store
 
 
 def test_a_dead_worker_costs_its_replicate_only(store):
-    process = compare(store, *SMALL, "--archs", "baseline", "--seeds", "3", "--workers", "1", "--epochs", "1500")
+    process = compare(store, *SMALL, "--archs", "baseline", "--seeds", "3", "--workers", "1", "--epochs", "800")
     wait_until(lambda: any(run.info.status == "FINISHED" for run in store.runs()), process)
     os.kill(worker_of(process.pid), signal.SIGKILL)
     code, output = finish(process)
@@ -256,5 +256,5 @@ def wait_until(condition, process, seconds=200):
 
 def worker_of(pid):
     """The worker process among the children of a process."""
-    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True).stdout
+    listed = subprocess.run(["ps", "-ww", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True).stdout
     return next(int(line.split()[0]) for line in listed.splitlines() if "tfbs.pool" in line)
