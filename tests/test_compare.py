@@ -256,5 +256,6 @@ def wait_until(condition, process, seconds=200):
 
 def worker_of(pid):
     """The worker process among the children of a process."""
-    listed = subprocess.run(["ps", "-ww", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True).stdout
+    command = ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(pid)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return next(int(line.split()[0]) for line in listed.splitlines() if "tfbs.pool" in line)
