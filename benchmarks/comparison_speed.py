@@ -5,7 +5,10 @@ the same sequences and test on the same 500; every time runs from the start of a
 
 - *exercise*: the published code (one-hot encoding, ``model.compile``, ``model.fit``, ``model.predict``) in a fresh
   process for each network, one after another, with TensorFlow's default threads;
-- *tfbs*: one process that calls ``replicates.run`` without explanations, which starts one worker a core.
+- *tfbs, replicates alone*: one process that calls ``replicates.run`` without explanations, which starts one worker a
+  core;
+- *tfbs, whole comparison*: all that ``mlflow run . -e compare`` does, on an empty store: training, metrics with
+  intervals, attributions, nested runs, tests, figures, report.
 
 The sides take turns: half of the exercise, tfbs, the other half, tfbs again.
 """
@@ -77,7 +80,21 @@ def replicates_alone(dataset: str) -> dict[str, list[float]]:
     return found
 
 
-SIDES = {"tfbs, replicates alone": replicates_alone}
+def whole_comparison(dataset: str) -> dict[str, list[float]]:
+    """Do all that ``-e compare`` does: measure, explain, log, compare, report; the test AUROCs of each architecture."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
+        from experiments.compare import request
+        from tfbs import compare
+
+        result = compare.run(request(["--dataset", dataset, "--seeds", str(SEEDS), "--register", "no"]))
+        os.chdir("/")
+    groups = result.comparison.groups
+    return {group.name: [entrant.metrics["auroc"].value for entrant in group.entrants] for group in groups}
+
+
+SIDES = {"tfbs, replicates alone": replicates_alone, "tfbs, whole comparison": whole_comparison}
 """What is compared with the exercise: each is called with the name of the data set, in a process of its own."""
 
 

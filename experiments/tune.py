@@ -65,7 +65,7 @@ def work(argv: Sequence[str]) -> None:
     except KeyboardInterrupt as stop:
         print("\n" + "\n".join(getattr(stop, "__notes__", ())), file=sys.stderr)
         raise
-    print(f"\n{result.ranking.text()}\nSee it:\n  {tracking.charts_link(result.experiment_id)}")
+    print(f"\n{result.ranking.text()}\n{tracking.next_steps(result.run_id, model='')}")
 
 
 if __name__ == "__main__":
