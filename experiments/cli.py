@@ -104,8 +104,9 @@ def main(work: Callable[[], None]) -> int:
     try:
         work()
         return 0
-    except KeyboardInterrupt:
-        print("\nInterrupted; the run is marked as KILLED.", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        notes = "".join(f" {note}" for note in getattr(stop, "__notes__", ()))
+        print(f"\nInterrupted; the run is marked as KILLED.{notes}", file=sys.stderr)
         return 130
     except TfbsError as error:
         _tell(error)

@@ -60,11 +60,7 @@ def work(argv: Sequence[str]) -> None:
     print(f"Searching {', '.join(asked.space.domains['arch'])} on {asked.source.dataset} ...", flush=True)
     from tfbs import tracking, tune
 
-    try:
-        result = tune.run(asked, asked.search.resume)
-    except KeyboardInterrupt as stop:
-        print("\n" + "\n".join(getattr(stop, "__notes__", ())), file=sys.stderr)
-        raise
+    result = tune.run(asked, asked.search.resume)
     print(f"\n{result.ranking.text()}\n{tracking.next_steps(result.run_id, model='')}")
 
 

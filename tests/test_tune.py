@@ -209,7 +209,7 @@ def test_an_interrupted_search_says_how_to_go_on_and_leaves_no_process(store):
     [parent] = store.runs("search")
     assert code == 130
     assert f"To go on: mlflow run . -e tune -P resume={parent.info.run_id}\n" in output
-    assert output.rstrip().endswith("Interrupted; the run is marked as KILLED.")
+    assert "Interrupted; the run is marked as KILLED. The trials that finished are kept." in output
     assert "Traceback" not in output
     assert parent.info.status == "KILLED"
     assert workers

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from . import (
     tracking,
 )
 from .comparison import Comparison, Entrant
-from .errors import TrainingError
+from .errors import ParameterError, TrainingError
 from .plan import Contender, Request, items
 from .pool import Lost
 from .replicates import Replicate, Task
@@ -34,6 +35,7 @@ from .tracking import Run
 
 if TYPE_CHECKING:
     from .plan import Plan
+    from .tracking import StoredRun
 
 REQUEST = "request.json"
 
@@ -142,10 +144,11 @@ def _train(opened: Run, request: Request, parts: Sequence[Part]) -> list[str]:
     if len(parts) == 1:
         logbook.log_parts(opened, parts[0].split)
     wanted, done = _wanted(request, parts), _finished(opened.run_id)
+    _require_same_data(done, wanted)
     missing = [task for task, what in wanted.items() if _key(*what, task.seed) not in done]
     outcomes = replicates.run(missing, [part.split for part in parts], request.settings, request.plan.workers or None)
     lost = []
-    with progress.bar("replicates", len(missing)) as advance:
+    with progress.bar("replicates", len(missing)) as advance, _hint(opened.run_id):
         for task, outcome in outcomes:
             key = _key(*wanted[task], task.seed)
             if isinstance(outcome, Lost):
@@ -155,6 +158,28 @@ def _train(opened: Run, request: Request, parts: Sequence[Part]) -> list[str]:
     if len(lost) == len(wanted):
         raise TrainingError(f"Expected replicates, received none that finished; the first says: {lost[0]}")
     return lost
+
+
+@contextlib.contextmanager
+def _hint(run_id: str) -> Iterator[None]:
+    """Say to whoever interrupts how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        stop.add_note(f"Train what is missing with -e compare -P resume={run_id}.")
+        raise
+
+
+def _require_same_data(done: Mapping[str, StoredRun], wanted: Mapping[Task, tuple[Contender, Part]]) -> None:
+    """Refuse to resume on data that have changed since."""
+    for task, what in wanted.items():
+        run, split = done.get(_key(*what, task.seed)), what[1].split
+        if run and run.data.tags.get("tfbs.split_digest") != split.digest:
+            raise ParameterError(
+                f"resume: expected the data with split digest {run.data.tags.get('tfbs.split_digest', '')[:16]}, on "
+                f"which {run.info.run_name} was trained, received {split.digest[:16]}: restore the files, or start a "
+                "new comparison."
+            )
 
 
 def _finished_entrants(opened: Run, request: Request, parts: Sequence[Part]) -> list[Entrant]:
@@ -178,7 +203,7 @@ def _key(contender: Contender, part: Part, seed: int) -> str:
     return f"{contender.name}-s{seed}-split{part.split_seed}{fold}"
 
 
-def _finished(run_id: str) -> dict[str, object]:
+def _finished(run_id: str) -> dict[str, StoredRun]:
     """Replicates that finished, by key; those that a kill left RUNNING are ended."""
     found = {}
     for child in runs.children(run_id):
