@@ -10,9 +10,10 @@ from experiments.train import check_source
 from tfbs.architectures import Recipe
 from tfbs.datasets import NAMES, Source
 from tfbs.errors import ParameterError
-from tfbs.plan import METRICS, REGISTER, Plan, Request, items
+from tfbs.plan import METRICS, REGISTER, Plan, Request
 from tfbs.settings import RUN_ID, Settings
 from tfbs.simulation import Simulation
+from tfbs.splitting import SPLITS, Splitting, items
 
 WITHOUT = ("arch", "seed")
 
@@ -35,19 +36,18 @@ def request(argv: Sequence[str]) -> Request:
     ParameterError
         If a name is unknown, a value does not fit, or values exclude each other.
     """
-    groups = (Plan, Settings, Source, Simulation, Recipe)
-    choices = {"metric": METRICS, "register": REGISTER, "dataset": (*NAMES, "or a path")}
-    plan, settings, source, simulation, recipe = cli.parse(argv, groups, __doc__, choices, WITHOUT)
+    groups = (Plan, Settings, Source, Simulation, Recipe, Splitting)
+    choices = {"metric": METRICS, "register": REGISTER, "dataset": (*NAMES, "or a path"), "split": SPLITS}
+    plan, settings, source, simulation, recipe, splitting = cli.parse(argv, groups, __doc__, choices, WITHOUT)
     check_source(source, simulation)
     made = Plan(**plan)
-    given = [*plan, *settings, *source, *simulation, *recipe]
+    given = [*plan, *settings, *source, *simulation, *recipe, *splitting]
     _alone("resume", plan, given, ())
     _alone("runs", plan, given, ("metric", "register"))
     if made.runs and made.register == "ensemble":
         raise ParameterError("register: expected ensemble only with archs, received it with runs: leave one out.")
-    return Request(
-        made, Settings(**settings), Source(**source), Simulation(**simulation), recipe, _configurations(made)
-    )
+    data = (Source(**source), Simulation(**simulation))
+    return Request(made, Settings(**settings), *data, recipe, Splitting(**splitting), _configurations(made))
 
 
 def _alone(name: str, plan: dict, given: Sequence[str], allowed: Sequence[str]) -> None:

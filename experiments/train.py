@@ -12,6 +12,7 @@ from tfbs.datasets import NAMES, Source
 from tfbs.errors import ParameterError
 from tfbs.settings import RUN_ID, Job, Settings
 from tfbs.simulation import Simulation
+from tfbs.splitting import SPLITS, Splitting
 
 
 def request(argv: Sequence[str]) -> Job:
@@ -32,16 +33,16 @@ def request(argv: Sequence[str]) -> Job:
     ParameterError
         If a name is unknown or a value does not fit.
     """
-    groups = (Settings, Source, Simulation, Recipe)
-    choices = {"arch": ARCHITECTURES, "dataset": (*NAMES, "or a path")}
-    settings, source, simulation, recipe = cli.parse(argv, groups, __doc__, choices)
+    groups = (Settings, Source, Simulation, Recipe, Splitting)
+    choices = {"arch": ARCHITECTURES, "dataset": (*NAMES, "or a path"), "split": SPLITS}
+    settings, source, simulation, recipe, splitting = cli.parse(argv, groups, __doc__, choices)
     check_source(source, simulation)
     if RUN_ID.fullmatch(settings.get("arch", "")):
         from tfbs import runs
 
         settings["arch"], values = runs.configuration(settings["arch"])
         recipe = {**values, **recipe}
-    return Job(Settings(**settings), Source(**source), Simulation(**simulation), recipe)
+    return Job(Settings(**settings), Source(**source), Simulation(**simulation), recipe, Splitting(**splitting))
 
 
 def check_source(source: Mapping[str, Any], simulation: Mapping[str, Any]) -> None:
@@ -61,7 +62,8 @@ def work(argv: Sequence[str]) -> None:
     from tfbs.job import run
 
     result = run(job)
-    print(f"\n{result.summary.text()}\n\n{tracking.next_steps(result.run_id, job.settings.registered_model)}")
+    model = job.settings.registered_model if result.version else ""
+    print(f"\n{result.summary.text()}\n\n{tracking.next_steps(result.run_id, model)}")
 
 
 if __name__ == "__main__":

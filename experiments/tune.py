@@ -12,6 +12,7 @@ from tfbs.datasets import NAMES, Source
 from tfbs.errors import ParameterError
 from tfbs.search import ENGINES, PRUNERS, Request, Search, Space
 from tfbs.simulation import Simulation
+from tfbs.splitting import SPLITS, Splitting
 
 
 def request(argv: Sequence[str]) -> Request:
@@ -32,13 +33,15 @@ def request(argv: Sequence[str]) -> Request:
     ParameterError
         If a name is unknown, a value does not fit, or something else stands beside ``resume``.
     """
-    groups = (Search, Space, Source, Simulation, Recipe)
+    groups = (Search, Space, Source, Simulation, Recipe, Splitting)
     choices = {"pruner": PRUNERS, "engine": ENGINES, "archs": ARCHITECTURES, "loss": LOSSES, "optimizer": OPTIMIZERS}
-    choices["dataset"] = (*NAMES, "or a path")
-    search, space, source, simulation, division = cli.parse(argv, groups, __doc__, choices)
+    choices |= {"dataset": (*NAMES, "or a path"), "split": SPLITS}
+    parsed = cli.parse(argv, groups, __doc__, choices)
+    search, space, source, simulation, division, splitting = parsed
     check_source(source, simulation)
-    made = Request(Search(**search), Space(**space), Source(**source), Simulation(**simulation), division)
-    return _resumed(made, search, [*search, *space, *source, *simulation, *division]) if made.search.resume else made
+    data = (Source(**source), Simulation(**simulation))
+    made = Request(Search(**search), Space(**space), *data, division, Splitting(**splitting))
+    return _resumed(made, search, [name for group in parsed for name in group]) if made.search.resume else made
 
 
 def _resumed(made: Request, search: dict, given: Sequence[str]) -> Request:

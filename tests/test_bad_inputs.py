@@ -1,22 +1,31 @@
 """What a user can get wrong before training, and the exact sentence that comes back."""
 
 import gzip
+import itertools
 from pathlib import Path
 
 import pytest
 
 from experiments import train
-from tfbs import job
+from tfbs import cleaning, datasets, job
 from tfbs.errors import TfbsError
 
 GOOD = "ACGTACGTACGTACGTACGT"
 KNOWN = (
-    "arch, batch_size, both_strands, data_seed, dataset, decoys, deterministic, epochs, label_column, "
+    "arch, batch_size, both_strands, data_seed, dataset, decoys, deterministic, epochs, group_column, label_column, "
     "labels, length, loss, "
-    "lr, motif, mutation_rate, n_explained, n_negatives, n_positives, n_references, negatives, "
-    "optimizer, pwm, references, "
-    "register, registered_model, seed, sequence_column, split_seed, test_size, val_size"
+    "lr, motif, mutation_rate, n_explained, n_negatives, n_positives, n_references, negative_ratio, negative_seed, "
+    "negatives, optimizer, pwm, references, "
+    "register, registered_model, seed, sequence_column, split, split_column, split_seed, test_groups, test_size, "
+    "val_groups, val_size, width"
 )
+NAMES = (
+    "simulated, packt, primer, nfe2, deepbind/ARID3A, deepbind/GABPA, deepbind/REST, gue/0, gue/3, yeast/Reb1, "
+    "yeast/Abf1, yeast/Fkh1"
+)
+
+MANY = ["".join(start) + GOOD[6:] for start in itertools.product("ACGT", repeat=6)]
+"""Different sequences of 20 bp; none of the first 2,000 is the reverse complement of another."""
 
 
 def fasta(*sequences):
@@ -27,28 +36,33 @@ def table(*rows, header="sequence,label"):
     return "\n".join([header, *rows]) + "\n"
 
 
-ROWS = [f"{GOOD},{i % 2}" for i in range(40)]
+ROWS = [f"{sequence},{i % 2}" for i, sequence in enumerate(MANY[:40])]
 FILES = {
-    "pos.fa": fasta(*[GOOD] * 12),
-    "neg.fa": fasta(*[GOOD] * 12),
-    "few.fa": fasta(GOOD, GOOD),
+    "pos.fa": fasta(*MANY[:12]),
+    "neg.fa": fasta(*MANY[12:24]),
+    "few.fa": fasta(*MANY[:2]),
+    "same.fa": fasta(*[GOOD] * 12),
+    "unknown.fa": fasta(*[f"ACGT{'N' * k}" for k in range(5, 17)]),
     "letter.fa": fasta(GOOD, GOOD[:4] + "X" + GOOD[5:]),
     "rna.fa": fasta("ACGUACGUACGUACGUACGU"),
-    "ragged.fa": fasta(GOOD, GOOD + "A"),
-    "long.fa": fasta(*[GOOD + "A"] * 12),
+    "long.fa": fasta(*[f"{sequence}A" for sequence in MANY[12:24]]),
     "empty_record.fa": ">peak1\n" + GOOD + "\n>peak2\n>peak3\n" + GOOD + "\n",
     "headless.fa": GOOD + "\n",
     "empty.fa": "",
-    "short.csv": table(*(f"ACGTACGTAC,{i % 2}" for i in range(40))),
+    "short.csv": table(*(f"{sequence[:6]}ACAA,{i % 2}" for i, sequence in enumerate(MANY[:40]))),
     "columns.csv": table("ACGT,1", header="seq,bound"),
     "label.csv": table(*ROWS[:2], f"{GOOD},yes"),
+    "split.csv": table(*(f"{row},train" for row in ROWS), f"{GOOD},1,holdout", header="sequence,label,fold"),
+    "good.csv": table(*ROWS),
     "fields.csv": table(*ROWS, f"{GOOD},1,extra"),
-    "one_class.csv": table(*[f"{GOOD},1"] * 40),
-    "sorted.csv": table(*[f"{GOOD},0"] * 1000, *[f"{GOOD},1"] * 10),
-    "all.txt": f"{GOOD}\n" * 40,
+    "one_class.csv": table(*(f"{sequence},1" for sequence in MANY[:40])),
+    "sorted.csv": table(*(f"{sequence},{int(i >= 1000)}" for i, sequence in enumerate(MANY[:1010]))),
+    "header.seq": "FoldID\tEventID\tsequence\tBound\n",
+    "fake.parquet": "PAR1 or not",
+    "all.txt": "\n".join(MANY[:40]) + "\n",
     "gap.txt": f"{GOOD}\n\n" + f"{GOOD}\n" * 38,
     "labels.txt": "0\n" + "0\n1\n" * 20,
-    "many.txt": f"{GOOD}\n" * 400,
+    "many.txt": "\n".join(MANY[:400]) + "\n",
     "many_labels.txt": "0\n1\n" * 200,
     "badlabels.txt": "0\n1\n" * 19 + "0\npositive\n",
     "peaks.bed": "chr1\t1\t2\n",
@@ -86,9 +100,19 @@ PARAMETERS = {
         "motif: expected only with dataset=simulated, received it with dataset=packt: leave it out."
     ),
     "--dataset paket": (
-        'dataset: expected one of simulated, packt, primer or the path of a file, received "paket"; did you '
-        'mean "packt"?'
+        f'dataset: expected one of {NAMES} or the path of a file, received "paket"; did you mean "packt"?'
     ),
+    "--dataset deepbind/GABP": (
+        f'dataset: expected one of {NAMES} or the path of a file, received "deepbind/GABP"; did you mean '
+        '"deepbind/GABPA"?'
+    ),
+    "--dataset gue/3 --negatives shuffle": (
+        "negatives: expected only beside a file of your own, received it beside dataset=gue/3, which brings its "
+        "labels: leave it out."
+    ),
+    "--width -1": 'width: expected a number of bp, or 0 for the longest sequence, received "-1".',
+    "--negative_ratio 0": 'negative_ratio: expected a whole number of at least 1, received "0".',
+    "--negative_seed -1": 'negative_seed: expected a whole number from 0 to 4294967295, received "-1".',
     "--dataset packt --negatives neg.fa": (
         "negatives: expected only beside a file of your own, received it beside dataset=packt, which brings "
         "its labels: "
@@ -126,14 +150,36 @@ DATA = {
         'rna.fa, line 2, record "peak1": expected the letters A, C, G, T or N, received "U" at position 4: correct or '
         "remove this record."
     ),
-    "--dataset ragged.fa --negatives neg.fa": (
-        'ragged.fa, line 4, record "peak2": expected 20 bp like the first record, received 21 bp: trim or pad the '
-        "sequences to one length."
+    "--dataset same.fa --negatives neg.fa": (
+        "same.fa: expected at least 10 sequences of each class, received 1 positives and 12 negatives once 11 were "
+        "dropped (duplicate within a class: 11): add sequences of the smaller class."
     ),
-    "--dataset pos.fa --negatives long.fa": (
-        "long.fa: expected 20 bp like pos.fa, received 21 bp: a network could tell the classes by length "
-        "alone, so trim "
-        "or pad both to one length."
+    "--dataset pos.fa --negatives pos.fa": (
+        "pos.fa: expected at least 10 sequences of each class, received 0 positives and 0 negatives once 24 were "
+        "dropped (same sequence in both classes, on either strand: 24): add sequences of the smaller class."
+    ),
+    "--dataset unknown.fa --negatives neg.fa": (
+        "unknown.fa: expected at least 10 sequences of each class, received 0 positives and 12 negatives once 12 were "
+        "dropped (more than half N: 12): add sequences of the smaller class."
+    ),
+    "--dataset good.csv --negatives shuffle": (
+        "negatives: expected shuffle beside positives alone, received it beside good.csv, which holds 20 negatives: "
+        "leave it out."
+    ),
+    "--dataset good.csv --group_column chromosome": (
+        "good.csv, line 1: expected a column \"chromosome\", received the columns 'sequence', 'label': name yours with "
+        "group_column=."
+    ),
+    "--dataset split.csv --split_column fold": (
+        'split.csv, line 42: expected train, validation or test in the split column, received "holdout": correct this '
+        "line."
+    ),
+    "--dataset header.seq": (
+        "header.seq, line 1: expected a column \"seq\", received the columns 'FoldID', 'EventID', 'sequence', 'Bound': "
+        "name yours with sequence_column= and label_column=."
+    ),
+    "--dataset fake.parquet": (
+        "fake.parquet: expected a complete Parquet file, received one that cannot be read: write it again."
     ),
     "--dataset empty_record.fa --negatives neg.fa": (
         'empty_record.fa, line 4, record "peak2": expected a sequence, received nothing: remove or fill this record.'
@@ -152,8 +198,8 @@ DATA = {
         "optionally gzip-compressed."
     ),
     "--dataset peaks.bed": (
-        'peaks.bed: expected a file ending in .fa, .fasta, .fna, .txt, .csv, .tsv (optionally .gz), received ".bed": '
-        "rename or convert the file."
+        "peaks.bed: expected a file ending in .fa, .fasta, .fna, .txt, .csv, .tsv, .seq, .parquet (optionally .gz), "
+        'received ".bed": rename or convert the file.'
     ),
     "--dataset columns.csv": (
         "columns.csv, line 1: expected a column \"sequence\", received the columns 'seq', 'bound': name yours with "
@@ -182,7 +228,7 @@ DATA = {
         "arch=baseline: expected sequences of at least 15 bp, received 10 bp: use longer sequences or another "
         "architecture."
     ),
-    "--dataset many.txt --labels many_labels.txt --n_references 200": (
+    "--dataset many.txt --labels many_labels.txt --split random --n_references 200": (
         "n_references: expected at most the 129 negatives of the training part, received 200: set n_references=129."
     ),
     "--pwm pwm.txt": (
@@ -193,7 +239,7 @@ DATA = {
         'motif: expected one that random sequences of 100 bp rarely hold, received "AC": use a longer motif or shorter '
         "sequences."
     ),
-    "--dataset sorted.csv --test_size 0.002": (
+    "--dataset sorted.csv --split random --test_size 0.002": (
         "sorted.csv: expected at least 2 sequences of each class in the validation part, received 1 "
         "positives and 100 negatives: "
         "use more sequences, or change test_size, val_size or split_seed."
@@ -226,5 +272,11 @@ def test_one_sentence(folder, command):
 
 
 def test_the_same_files_without_their_faults_are_accepted(folder):
-    split = prepare("--dataset many.txt --labels many_labels.txt")
+    split = prepare("--dataset many.txt --labels many_labels.txt --split random")
     assert [len(split.train), len(split.validation), len(split.test)] == [270, 30, 100]
+
+
+def test_classes_of_different_lengths_are_put_into_one_window(folder):
+    data = datasets.load(datasets.Source("pos.fa", negatives="long.fa"))
+    assert data.codes.shape == (24, 21)
+    assert data.dropped == {cleaning.SHORTER: 12}

@@ -3,20 +3,24 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
+import itertools
 import socket
 import threading
 from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from tfbs import datasets, sequences
-from tfbs.datasets import PUBLISHED, Dataset, Published, Source, load
+from tfbs import cleaning, datasets, sequences
+from tfbs.datasets import PUBLISHED, Dataset, Published, Source, join, load
 from tfbs.errors import DataError, ParameterError
+from tfbs.negatives import dinucleotide_shuffle
 from tfbs.simulation import Simulation
 
-SEQUENCES = [text for i in range(12) for text in (f"ACGT{'ACGT'[i % 4]}T", f"TTTT{'ACGT'[i % 4]}G")]
+FLANKS = ["".join(bases) for bases in itertools.product("ACGT", repeat=2)][:12]
+SEQUENCES = [text for flank in FLANKS for text in (f"ACGTA{flank}A", f"TTTTC{flank}C")]
 LABELS = ["1", "0"] * 12
 POSITIVES, NEGATIVES = SEQUENCES[::2], SEQUENCES[1::2]
 
@@ -197,7 +201,7 @@ def test_ids_name_the_records_of_both_files(tmp_path):
     [
         (
             Source("primr"),
-            'one of simulated, packt, primer or the path of a file, received "primr"; did you mean "primer"',
+            'one of simulated, packt, primer, nfe2, .* or the path of a file, received "primr"; did you mean "primer"',
         ),
         (Source(""), 'dataset: expected one of .* received ""'),
         (Source("simulated", labels="l.txt"), "labels: expected only beside a file of your own"),
@@ -247,10 +251,170 @@ def test_a_bad_label_in_a_table_is_found_by_its_line(tmp_path, label):
         load(Source(path))
 
 
-def test_classes_of_different_lengths_are_refused(tmp_path):
-    positives, negatives = write(tmp_path / "p.txt", "ACGT\n" * 10), write(tmp_path / "n.txt", "ACGTA\n" * 10)
-    with pytest.raises(DataError, match="could tell the classes by length alone"):
-        load(Source(positives, negatives=negatives))
+def test_all_files_are_put_into_one_window(tmp_path):
+    positives = write(tmp_path / "p.txt", "\n".join(POSITIVES))
+    negatives = write(tmp_path / "n.fa", fasta([f"{text}ACG" for text in NEGATIVES], "n"))
+    data = load(Source(positives, negatives=negatives))
+    assert np.array_equal(data.codes, cleaning.window([*POSITIVES, *(f"{text}ACG" for text in NEGATIVES)], 11))
+    assert data.dropped == {cleaning.SHORTER: 12}
+    narrow = load(Source(positives, negatives=negatives, width=7))
+    assert sequences.decode(narrow.codes[:12]) == [text[:7] for text in POSITIVES]
+    assert sequences.decode(narrow.codes[12:]) == [f"{text}ACG"[2:9] for text in NEGATIVES]
+    assert narrow.dropped == {cleaning.LONGER: 24}
+
+
+def test_what_misleads_is_dropped_and_counted(tmp_path):
+    other = str.maketrans("ACGT", "TGCA")
+    extra = [(POSITIVES[3], 1), (POSITIVES[4].translate(other)[::-1], 1), (NEGATIVES[5].lower(), 0)]
+    extra += [("ACNNNNNN", 1), ("ACGNNNNR", 0), ("GGGGGGGG", 1), ("CCCCCCCC", 0)]
+    pairs = [*zip(SEQUENCES, LABELS, strict=True), *extra]
+    path = write(tmp_path / "t.csv", "sequence,label\n" + "".join(f"{text},{label}\n" for text, label in pairs))
+    data = load(Source(path))
+    assert sequences.decode(data.codes) == SEQUENCES
+    assert data.dropped == {
+        cleaning.LOWER: 8,
+        cleaning.AMBIGUOUS: 1,
+        cleaning.MOSTLY_N: 2,
+        cleaning.CONFLICT: 2,
+        cleaning.DUPLICATE: 2,
+        cleaning.REVERSE: 1,
+    }
+    assert data.ids == [f"t:{n}" for n in range(2, 26)]
+
+
+@pytest.mark.parametrize("kind", ["p.txt", "p.fa", "p.csv", "p.seq", "p.parquet"])
+def test_positives_alone_are_completed_by_shuffles(tmp_path, kind):
+    texts = ["".join(bases) for bases in np.random.RandomState(0).choice(list("ACGT"), (30, 40))]
+    path = str(tmp_path / kind)
+    if kind == "p.parquet":
+        pd.DataFrame({"sequence": texts, "label": 1}).to_parquet(path)
+    else:
+        heads = {"p.csv": "sequence,label\n", "p.seq": "FoldID\tEventID\tseq\tBound\n"}
+        rows = {"p.txt": "{}\n", "p.fa": ">chr1:5-45\n{}\n", "p.csv": "{},1\n", "p.seq": "A\tx\t{}\t1\n"}
+        write(tmp_path / kind, heads.get(kind, "") + "".join(rows[kind].format(text) for text in texts))
+    data = load(Source(path, negatives="shuffle", negative_ratio=2, negative_seed=5))
+    assert sequences.decode(data.codes[:30]) == texts
+    assert np.array_equal(data.codes[30:], dinucleotide_shuffle(data.codes[:30], 2, 5).reshape(60, 40))
+    assert data.labels.tolist() == [1] * 30 + [0] * 60
+    assert data.ids[31] == f"{data.ids[0]}:shuffle2"
+    assert list(data.groups) == (["chr1"] * 90 if kind == "p.fa" else [])
+    assert data.digest != load(Source(path, negatives="shuffle", negative_ratio=2, negative_seed=6)).digest
+
+
+def test_groups_and_parts_follow_their_sequences(tmp_path):
+    rows = [
+        f"{text},{label},chr{i % 3},{'train' if i < 16 else 'test'}"
+        for i, (text, label) in enumerate(zip(SEQUENCES, LABELS, strict=True))
+    ]
+    rows.insert(4, rows[0])
+    path = write(
+        tmp_path / "t.csv", "\n".join(["sequence,label,chromosome,fold", *rows, SEQUENCES[2] + ",1,chr9,test"])
+    )
+    data = load(Source(path, group_column="chromosome", split_column="fold"))
+    assert data.groups == [*(f"chr{i % 3}" for i in range(24)), "chr9"]
+    assert data.parts == ["train"] * 16 + ["test"] * 9
+    assert data.dropped == {cleaning.DUPLICATE: 1}, "each part is cleaned by itself"
+    part = data.take(np.array([24, 0, 17]))
+    assert (part.groups, part.parts) == (["chr9", "chr0", "chr2"], ["test", "train", "test"])
+    both = join([part, data.take(np.array([1]))])
+    assert both.groups == ["chr9", "chr0", "chr2", "chr1"]
+    assert both.ids == [data.ids[i] for i in (24, 0, 17, 1)]
+    assert both.dropped == data.dropped
+
+
+def test_chromosomes_need_to_be_known_on_both_sides(tmp_path):
+    positives = write(tmp_path / "p.fa", "".join(f">chr{i}:1-9\n{text}\n" for i, text in enumerate(POSITIVES)))
+    places = write(tmp_path / "n.fa", "".join(f">chr{i}:1-9\n{text}\n" for i, text in enumerate(NEGATIVES)))
+    assert load(Source(positives, negatives=places)).groups == [f"chr{i}" for i in range(12)] * 2
+    names = write(tmp_path / "m.fa", fasta(NEGATIVES, "n"))
+    assert len(load(Source(positives, negatives=names)).groups) == 0
+
+
+TRAINS = {
+    "nfe2": ([644, 644], [], [69, 69], 247, 23),
+    "deepbind/ARID3A": ([8526, 8526], [], [500, 500], 101, 0),
+    "deepbind/GABPA": ([6066, 6066], [], [500, 500], 101, 0),
+    "deepbind/REST": ([6405, 6405], [], [500, 500], 101, 0),
+    "gue/0": ([16198, 16172], [483, 517], [500, 500], 101, 0),
+    "gue/3": ([13645, 13629], [482, 518], [500, 500], 101, 0),
+}
+DROPPED = {"deepbind/REST": {cleaning.REVERSE: 1}, "gue/0": {cleaning.DUPLICATE: 8}, "gue/3": {cleaning.DUPLICATE: 20}}
+DIGESTS = {
+    "simulated": "2e2777b3f19975be9be8f73b3156d01d64554c0d10d1114108e6e0aa5cdeced0",
+    "packt": "880b2dade60f605796cb82c0c5a715a3b32d3e5b11b666ba7d86f47201be6672",
+    "primer": "d491ce39b47c93a4c4227caa6587cddcfaa0c4b84b518a4ace8a183ce06bc1e6",
+    "nfe2": "3d4c95011b5e97a1d6d04439a59c76c65d4bb7491f9e929df2bf73a6896eb254",
+    "deepbind/ARID3A": "44521a685fa5cdcb1b2f98c765c3dd5fc15f55317ad2666dc981423b1af13b95",
+    "deepbind/GABPA": "5165e5bc563a2e22996be690ec6874d79a1204881a34c0c0c89e06813918268f",
+    "deepbind/REST": "6bbdfb1ddfd385660a8bebc2595c00d8ebafc5a11e59a813fdf776eef00b90e7",
+    "gue/0": "82d56153eb09accc1165b9087a28cc3e6cfb42f7eaebb30531e8465e76cd5548",
+    "gue/3": "7745b3ee4574eedd18d276a6723b761ba0420e88b66339b7a392b6108b2dcb16",
+}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", TRAINS)
+def test_benchmarks(published_files, name):
+    data, (train, validation, test, width, chromosomes) = load(Source(name)), TRAINS[name]
+    parts = np.array(data.parts)
+    assert [np.bincount(data.labels[parts == part]).tolist() for part in ("train", "validation", "test")] == [
+        train,
+        validation,
+        test,
+    ]
+    assert data.length == width
+    assert data.codes.max() <= 3
+    assert len(set(data.groups)) == chromosomes
+    assert {reason: n for reason, n in data.dropped.items() if reason not in cleaning.CHANGED} == DROPPED.get(name, {})
+    assert data.digest == DIGESTS[name]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["packt", "primer"])
+def test_published_sets_are_what_they_were(published_files, name):
+    data = load(Source(name))
+    assert data.digest == DIGESTS[name]
+    assert data.dropped == {} and len(data.groups) == len(data.parts) == 0
+
+
+def test_the_default_is_what_it_was(simulated):
+    assert simulated.digest == DIGESTS["simulated"]
+
+
+@pytest.mark.data
+def test_nfe2_tests_on_chromosome_1_alone(published_files):
+    data = load(Source("nfe2"))
+    assert {group for group, part in zip(data.groups, data.parts, strict=True) if part == "test"} == {"chr1"}
+    assert "chr1" not in {group for group, part in zip(data.groups, data.parts, strict=True) if part == "train"}
+
+
+@pytest.mark.data
+def test_deepbind_training_negatives_are_shuffles_of_the_training_positives(published_files):
+    data = load(Source("deepbind/GABPA"))
+    train = data.take(np.flatnonzero(np.array(data.parts) == "train"))
+    positives, negatives = (train.codes[train.labels == label] for label in (1, 0))
+    assert np.array_equal(dinucleotide_shuffle(positives, 1, 0)[:, 0], negatives)
+    twice = load(Source("deepbind/GABPA", negative_ratio=2))
+    assert np.bincount(twice.labels).tolist() == [2 * 6066 + 500, 6566]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["yeast/Reb1", "yeast/Abf1", "yeast/Fkh1"])
+def test_yeast(published_files, name):
+    data = load(Source(name, width=51))
+    assert data.name == name
+    assert data.length == 51
+    assert len(set(data.groups)) == 16
+    assert np.ptp(np.bincount(data.labels)) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("deepbind/gabpa", "deepbind/GABPA"), ("gue/1", "gue/"), ("yeast/Reb", "yeast/Reb1"), ("nfe-2", "nfe2")],
+)
+def test_a_misspelt_name_gets_a_suggestion(name, meant):
+    with pytest.raises(ParameterError, match=f'received "{name}"; did you mean "{meant}'):
+        load(Source(name))
 
 
 def test_simulated_settings_are_used():
@@ -279,3 +443,4 @@ def test_take_keeps_rows_together(small):
     assert part.ids == [small.ids[i] for i in rows]
     for name in ("codes", "labels", "starts"):
         assert np.array_equal(getattr(part, name), getattr(small, name)[rows])
+    assert len(part.groups) == len(part.parts) == 0

@@ -7,8 +7,9 @@ from tfbs import architectures, evaluation, report, splits
 from tfbs.architectures import Recipe
 from tfbs.attribution import Attribution
 from tfbs.explanation import Explained
-from tfbs.findings import Findings, Fitted, Shortcuts
+from tfbs.findings import Findings, Fitted
 from tfbs.intervals import Estimate
+from tfbs.leakage import Leakage, Overlap
 from tfbs.settings import Settings
 from tfbs.training import Trained
 
@@ -25,12 +26,13 @@ def findings(simulated):
     contributions = random.randn(n, 50).astype(np.float32)
     zeros = np.zeros(n, np.float32)
     attribution = Attribution(contributions, np.zeros((n, 50, 4), np.float32), contributions.sum(1), zeros)
+    none = Overlap((250, 250), (0, 0), (0, 0), (0, 0))
     return Findings(
         Settings(seed=7),
         split,
         Fitted(Trained(model, history, 1.25), model, validation, test),
         evaluation.evaluate(split.test.labels, test),
-        Shortcuts(0.0, Estimate(0.6, 0.5, 0.7, n), Estimate(0.8, 0.7, 0.9, n)),
+        Leakage(none, none, 30, 1, Estimate(0.6, 0.5, 0.7, n), Estimate(0.8, 0.7, 0.9, n)),
         Explained(np.arange(n), attribution, 0.61),
         random.randn(50, 4),
     )
@@ -52,8 +54,9 @@ def test_shortcuts_are_told_and_held_against_the_network(findings):
     assert findings.cautions() == [
         "Without a network, GC content reaches AUROC 0.6000 and a logistic regression on 6-mer counts 0.8000."
     ]
-    better = dataclasses.replace(findings.shortcuts, kmer=Estimate(1.0, 0.99, 1.0, 500), duplicate_share=3 / 500)
-    assert dataclasses.replace(findings, shortcuts=better).cautions() == [
+    overlap = Overlap((250, 250), exact=(1, 0), reverse=(0, 2), near=(0, 0))
+    better = dataclasses.replace(findings.leakage, kmer=Estimate(1.0, 0.99, 1.0, 500), test=overlap)
+    assert dataclasses.replace(findings, leakage=better).cautions() == [
         "Without a network, GC content reaches AUROC 0.6000 and a logistic regression on 6-mer counts 1.0000; the "
         "network does not beat that.",
         "3 of the 500 test sequences stand in the training part too, on either strand.",

@@ -1,36 +1,56 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from sklearn.feature_extraction.text import CountVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 
-from tfbs import sequences
+from tfbs import clusters, sequences
 from tfbs.architectures import Recipe
 from tfbs.datasets import Dataset, Source, load
-from tfbs.errors import DataError
+from tfbs.errors import DataError, ParameterError
 from tfbs.simulation import Simulation
-from tfbs.splits import (
-    Part,
-    Split,
-    duplicate_share,
-    fold_splits,
-    gc_scores,
-    joint_digest,
-    kmer_scores,
-    random_split,
-)
+from tfbs.splits import Part, Split, fold_splits, joint_digest, make, random_split
+from tfbs.splitting import Splitting
 
 PARTS = ("train", "validation", "test")
 
 
-def dataset(texts: list[str], labels: list[int]) -> Dataset:
-    codes = sequences.encode_strings(texts)
-    return Dataset("by hand", codes, np.array(labels, np.uint8), [str(i) for i in range(len(texts))])
+SIZES = {"chr1": 60, "chr2": 50, "chr3": 40, "chr4": 40, "chr5": 30, "chr10": 30, "chrX": 30, "chrY": 20}
+
+
+def grouped(parts: list[str] | None = None) -> Dataset:
+    """300 random sequences of 101 bp on eight chromosomes, in random order, two negatives for each positive."""
+    random = np.random.RandomState(5)
+    groups = random.permutation(np.repeat(list(SIZES), list(SIZES.values()))).tolist()
+    codes = random.randint(0, 4, (300, 101)).astype(np.uint8)
+    labels = (np.arange(300) % 3 == 0).astype(np.uint8)
+    return Dataset("by hand", codes, labels, [str(i) for i in range(300)], groups=groups, parts=parts or ())
+
+
+def families(seed: int) -> Dataset:
+    """200 founders with up to four relatives: turned, shifted by 30 bp or with two bases changed."""
+    random = np.random.RandomState(seed)
+    rows, labels, names = [], [], []
+    for family in range(200):
+        founder = random.randint(0, 4, 161).astype(np.uint8)
+        for relative in range(random.randint(1, 6)):
+            start = random.choice([30, 30, 0, 60]) if relative else 30
+            row = founder[start : start + 101].copy()
+            if relative and start == 30:
+                row[random.randint(0, 101, 2)] = random.randint(0, 4, 2)
+            rows.append(sequences.reverse_complement(row) if random.rand() < 0.5 else row)
+            labels.append(random.rand() < 0.4)
+            names.append(f"family {family}")
+    order = random.permutation(len(rows))
+    ids = [names[i] for i in order]
+    return Dataset("families", np.array(rows)[order], np.array(labels, np.uint8)[order], ids)
+
+
+def sizes(split: Split) -> list[int]:
+    return [len(getattr(split, name)) for name in PARTS]
 
 
 def test_split_equals_the_published_procedure(simulated):
@@ -91,73 +111,6 @@ def test_a_part_without_a_class_is_refused(small, sizes):
         random_split(small, Recipe(**sizes))
 
 
-def test_duplicate_share_counts_both_strands():
-    train = dataset(["AAACC", "ACGTN", "TTTTT"], [0, 1, 0])
-    test = dataset(["AAACC", "GGTTT", "NACGT", "AAAAA", "CCAAA", "ACGTA"], [1] * 6)
-    assert duplicate_share(train, test) == pytest.approx(4 / 6)
-    assert duplicate_share(train, train) == 1
-    assert duplicate_share(train, dataset(["CCAAA"], [1])) == 0
-
-
-def test_default_data_have_no_duplicates(simulated):
-    split = random_split(simulated, Recipe())
-    assert duplicate_share(split.train, split.test) == 0
-
-
-def test_gc_scores_are_the_share_among_known_bases_with_the_sign_of_the_training_part():
-    test = dataset(["GGCC", "GANN", "ATAT", "NNNN"], [1, 1, 0, 0])
-    rich = dataset(["GGGA", "ATAC"], [1, 0])
-    assert gc_scores(rich, test).tolist() == [1, 0.5, 0, 0]
-    poor = dataset(["GGGA", "ATAC"], [0, 1])
-    assert gc_scores(poor, test).tolist() == [-1, -0.5, 0, 0]
-
-
-def test_gc_separates_the_default_data_a_little_and_decoys_not_at_all(simulated):
-    aurocs = []
-    for data in (simulated, load(Source(), Simulation(decoys=1.0))):
-        split = random_split(data, Recipe())
-        aurocs.append(roc_auc_score(split.test.labels, gc_scores(split.train, split.test)))
-    assert aurocs[0] == pytest.approx(0.65, abs=0.06)
-    assert aurocs[1] == pytest.approx(0.5, abs=0.06)
-
-
-@pytest.mark.parametrize("k", [1, 3, 6])
-def test_kmer_scores_equal_logistic_regression_on_counted_words(simulated, k):
-    split = random_split(simulated, Recipe())
-    texts = {name: sequences.decode(getattr(split, name).codes) for name in ("train", "test")}
-    counter = CountVectorizer(analyzer="char", ngram_range=(k, k), lowercase=False)
-    model = LogisticRegression(solver="liblinear", tol=1e-8).fit(
-        counter.fit_transform(texts["train"]), split.train.labels
-    )
-    expected = model.decision_function(counter.transform(texts["test"]))
-    received = kmer_scores(split.train, split.test, k)
-    assert np.allclose(received, expected, atol=0.02 * np.abs(expected).max())
-    difference = roc_auc_score(split.test.labels, received) - roc_auc_score(split.test.labels, expected)
-    assert abs(difference) < 1e-3
-
-
-def test_kmers_with_n_are_skipped():
-    """N splits a sequence: what stands left and right of it counts, what holds it does not."""
-    rows = ["AAACCCNAAACCC", "TTTGGGNTTTGGG"] * 5
-    train = dataset(rows, [1, 0] * 5)
-    test = dataset(["AAACCCNNNNNNN", "NNNNNNNAAACCC", "NNNNNNNNNNNNN", "AANCCNAANCCNA", "TTTGGGNNNNNNN"], [1] * 5)
-    left, right, nothing, broken, negative = kmer_scores(train, test, 3)
-    assert left == pytest.approx(right)
-    assert nothing == pytest.approx(broken)
-    assert negative < nothing < left
-    counter = CountVectorizer(analyzer="char", ngram_range=(3, 3), lowercase=False)
-    counts = counter.fit_transform(rows)
-    known = [i for word, i in counter.vocabulary_.items() if "N" not in word]
-    model = LogisticRegression(solver="liblinear").fit(counts[:, known], train.labels)
-    expected = model.decision_function(counter.transform(sequences.decode(test.codes))[:, known])
-    assert np.allclose([left, right, nothing, broken, negative], expected, atol=1e-3)
-
-
-def test_kmers_longer_than_the_sequences_tell_nothing():
-    train = dataset(["ACG", "TTT", "AAA", "CCC"], [1, 0, 1, 0])
-    assert np.ptp(kmer_scores(train, train, 6)) == 0
-
-
 def test_folds_are_each_tested_once_and_never_trained_on(simulated):
     made = fold_splits(simulated, Recipe(), 5)
     tested = [name for split in made for name in split.test.ids]
@@ -186,3 +139,141 @@ def test_joint_digest_minds_the_order(simulated):
 def test_a_part_is_known_by_its_seed_and_fold(simulated):
     part = Part(42, 0, random_split(simulated, Recipe()))
     assert part.key == ("42", "0")
+
+
+@pytest.mark.parametrize("asked", [Splitting(), Splitting("random")])
+def test_the_published_split_is_the_default_of_simulated_data(simulated, asked):
+    split = make(simulated, Recipe(), asked)
+    assert split.digest == random_split(simulated, Recipe()).digest
+    assert split.how == "at random"
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_clusters_are_never_divided(seed):
+    data = families(seed)
+    split = make(data, Recipe(split_seed=seed, val_size=0.2), Splitting())
+    held = [set(getattr(split, name).ids) for name in PARTS]
+    assert not (held[0] & held[1] or held[0] & held[2] or held[1] & held[2])
+    assert sum(sizes(split)) == len(data)
+    assert len(split.test) == pytest.approx(0.25 * len(data), rel=0.02)
+    assert len(split.validation) == pytest.approx(0.15 * len(data), rel=0.04)
+    for name in PARTS:
+        assert getattr(split, name).labels.mean() == pytest.approx(data.labels.mean(), rel=0.03)
+    assert split.how == f"by cluster ({clusters.find(data.codes)})"
+
+
+def test_a_random_split_divides_families():
+    """What the test above guards against does happen."""
+    split = random_split(families(0), Recipe())
+    assert len(set(split.train.ids) & set(split.test.ids)) > 20
+
+
+@pytest.mark.parametrize("data", [families(0), grouped()])
+def test_splits_depend_on_the_seed_alone(data):
+    asked = Splitting()
+    first = make(data, Recipe(), asked)
+    assert first.digest == make(data, Recipe(lr=0.5), asked).digest
+    assert len({make(data, Recipe(split_seed=seed), asked).digest for seed in range(4)}) > 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_groups_are_never_divided_and_near_the_sizes(seed):
+    data = grouped()
+    split = make(data, Recipe(split_seed=seed, val_size=0.2), Splitting())
+    train, validation, test = (set(getattr(split, name).groups) for name in PARTS)
+    assert train | validation | test == set(SIZES) and len(train) + len(validation) + len(test) == 8
+    assert len(split.test) == pytest.approx(75, abs=6)
+    assert len(split.validation) == pytest.approx(0.2 * (300 - len(split.test)), abs=9)
+    assert split.how.startswith("by group: test chr")
+
+
+def test_named_groups_make_the_parts():
+    data = grouped()
+    split = make(data, Recipe(), Splitting(test_groups="chrX, chr10", val_groups="chr3"))
+    assert (set(split.test.groups), set(split.validation.groups)) == ({"chr10", "chrX"}, {"chr3"})
+    assert split.how == "by group: test chr10, chrX; validation chr3"
+    assert split.test.ids == [i for i, group in zip(data.ids, data.groups, strict=True) if group in ("chr10", "chrX")]
+    chosen = make(data, Recipe(), Splitting(val_groups="chr3"))
+    assert set(chosen.validation.groups) == {"chr3"} and "chr3" not in chosen.test.groups
+    assert len(chosen.test) == pytest.approx(75, abs=6)
+
+
+def test_the_last_group_left_is_divided_by_cluster():
+    data = grouped()
+    two = data.take(np.flatnonzero(np.isin(data.groups, ["chr1", "chr2"])))
+    split = make(two, Recipe(), Splitting(test_groups="chr2"))
+    assert sizes(split) == [54, 6, 50]
+    assert split.how == "by group: test chr2; validation by cluster"
+
+
+def test_naming_all_groups_leaves_nothing_to_train_on():
+    sentence = (
+        "by hand: expected at least 2 sequences of each class in the train part, received 0 positives and 0 negatives: "
+        "it was split by group: test "
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(sentence)}"):
+        make(grouped(), Recipe(), Splitting(test_groups=",".join(list(SIZES)[:-1]), val_groups="chrY"))
+
+
+def test_a_group_of_one_class_cannot_be_the_test():
+    data = grouped()
+    data = replace(data, labels=np.where(np.array(data.groups) == "chrY", 1, data.labels).astype(np.uint8))
+    sentence = "in the test part, received 20 positives and 0 negatives: it was split by group: test chrY; validation"
+    with pytest.raises(DataError, match=sentence):
+        make(data, Recipe(), Splitting(test_groups="chrY"))
+    assert "chrY" not in make(data, Recipe(test_size=0.07), Splitting()).test.groups
+
+
+def test_given_parts_are_taken_as_they_are():
+    names = ["train"] * 200 + ["test"] * 60 + ["validation"] * 40
+    data = grouped(np.random.RandomState(0).permutation(names).tolist())
+    split = make(data, Recipe(), Splitting())
+    for name in PARTS:
+        assert getattr(split, name).ids == [i for i, part in zip(data.ids, data.parts, strict=True) if part == name]
+    assert split.how == "as the data give it"
+
+
+def test_given_parts_without_validation_hold_out_whole_clusters():
+    data = families(3)
+    names = set(data.ids)
+    tested = {name for name in names if int(name.split()[1]) % 5 == 0}
+    data = replace(data, parts=["test" if name in tested else "train" for name in data.ids])
+    split = make(data, Recipe(val_size=0.2), Splitting("given"))
+    assert set(split.test.ids) == tested
+    assert not set(split.validation.ids) & set(split.train.ids)
+    assert len(split.validation) == pytest.approx(0.2 * (len(data) - len(split.test)), rel=0.02)
+    assert split.how == "as the data give it, validation by cluster"
+
+
+def test_given_parts_with_other_names_or_without_test_are_refused():
+    sentence = 'by hand: expected train, validation, test as names of the parts, received "dev": rename it.'
+    with pytest.raises(DataError, match=f"^{re.escape(sentence)}$"):
+        make(grouped(["train", "test", "dev"] * 100), Recipe(), Splitting())
+    with pytest.raises(DataError, match="in the test part, received 0 positives and 0 negatives: it was split as the"):
+        make(grouped(["train"] * 300), Recipe(), Splitting())
+
+
+@pytest.mark.parametrize("folds", [2, 4])
+def test_folds_of_groups_and_of_clusters_are_whole(folds):
+    for data, asked, kept in ((grouped(), Splitting(), "groups"), (families(1), Splitting("cluster"), "ids")):
+        made = fold_splits(data, Recipe(val_size=0.2), folds, asked)
+        tested = [set(getattr(split.test, kept)) for split in made]
+        assert sum(map(len, tested)) == len(set(getattr(data, kept))) == len(set.union(*tested))
+        assert sum(len(split.test) for split in made) == len(data)
+        for split in made:
+            held = [set(getattr(getattr(split, name), kept)) for name in PARTS]
+            assert not (held[0] & held[1] or held[0] & held[2] or held[1] & held[2])
+            assert sum(sizes(split)) == len(data)
+            assert len(split.test) == pytest.approx(len(data) / folds, rel=0.15)
+        assert [s.digest for s in made] == [s.digest for s in fold_splits(data, Recipe(val_size=0.2), folds, asked)]
+
+
+def test_folds_that_cannot_be_are_refused():
+    sentence = "folds: expected at most 8, the number of groups in by hand, received 9: use fewer folds, or choose "
+    with pytest.raises(ParameterError, match=f"^{re.escape(sentence)}"):
+        fold_splits(grouped(), Recipe(), 9, Splitting())
+
+
+def test_auto_folds_of_simulated_data_are_the_random_ones(simulated):
+    made, expected = (fold_splits(simulated, Recipe(), 5, asked) for asked in (Splitting(), Splitting("random")))
+    assert joint_digest(made) == joint_digest(expected) == joint_digest(fold_splits(simulated, Recipe(), 5))

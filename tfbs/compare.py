@@ -115,10 +115,10 @@ def prepare(request: Request) -> list[Part]:
     for split_seed in request.split_seeds:
         recipe = replace(request.split_recipe, split_seed=split_seed)
         if request.plan.folds > 1:
-            made = splits.fold_splits(data, recipe, request.plan.folds)
+            made = splits.fold_splits(data, recipe, request.plan.folds, request.splitting)
             parts += [Part(split_seed, fold, split) for fold, split in enumerate(made, 1)]
         else:
-            parts.append(Part(split_seed, 0, splits.random_split(data, recipe)))
+            parts.append(Part(split_seed, 0, splits.make(data, recipe, request.splitting)))
     for part in parts:
         explanation.require_references(request.settings, part.split)
     return parts

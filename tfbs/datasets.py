@@ -1,26 +1,34 @@
 """Data sets: the simulated default, published ones by name, and the user's own files.
 
-:func:`load` turns what the user typed (a name or a path) into a :class:`Dataset`. Published files are downloaded from a
-pinned commit, verified by SHA-256 and cached; the environment variable ``TFBS_DATA_DIR`` replaces the cache folder.
+:func:`load` turns what the user typed (a name or a path) into a :class:`Dataset`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from . import sequences
-from .errors import DataError, ParameterError, did_you_mean
+from . import cleaning, formats, sequences
+from .cleaning import Windows
+from .errors import DataError, ParameterError, did_you_mean, require
+from .published import BENCHMARKS, NAMES, PLACES, PUBLISHED, File, Published, cache_folder, fetch
 from .sequences import Records
 from .simulation import Simulation, simulate
+from .tables import Columns
+from .texts import Texts, concatenate
+
+__all__ = ["NAMES", "PUBLISHED", "Dataset", "Published", "Source", "cache_folder", "join", "load"]
 
 MIN_PER_CLASS = 10
+SHUFFLE, GENOMIC = "shuffle", "genomic"
+REGIONS = (".bed", ".narrowpeak")
+WIDTH = 101
 
 
 @dataclass(frozen=True)
@@ -35,12 +43,18 @@ class Dataset:
         A, C, G, T, N = 0 .. 4.
     labels : ndarray of uint8, shape (N,)
         1 = binding site, 0 = not.
-    ids : list of str
+    ids : sequence of str
         One identifier per sequence, in order.
     motif : str
         The planted motif where the truth is known, else empty.
     starts : ndarray of int32, shape (N,)
         0-based position of the planted motif, -1 where there is none or it is not known.
+    groups : sequence of str
+        One a sequence: its chromosome, or what the user's group column says; empty where that is not known.
+    parts : sequence of str
+        One a sequence: "train", "validation" or "test"; empty unless the data come with a split of their own.
+    dropped : mapping of str to int
+        What reading left out, and what it changed, in plain words -> how many; in the order in which it was done.
     """
 
     name: str
@@ -49,6 +63,9 @@ class Dataset:
     ids: Sequence[str]
     motif: str = ""
     starts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    groups: Sequence[str] = ()
+    parts: Sequence[str] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self):
         if not len(self.starts):
@@ -64,52 +81,34 @@ class Dataset:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of shape, sequences and labels, in order; names and ids do not enter."""
+        """SHA-256 (hex) of shape, sequences and labels, in order; names, ids, groups and parts do not enter."""
         content = hashlib.sha256(repr(self.codes.shape).encode())
-        content.update(np.ascontiguousarray(self.codes).tobytes())
-        content.update(np.ascontiguousarray(self.labels).tobytes())
+        content.update(np.ascontiguousarray(self.codes))
+        content.update(np.ascontiguousarray(self.labels))
         return content.hexdigest()
 
     def take(self, rows: np.ndarray) -> Dataset:
         """Return the rows with the given indices as a data set of their own."""
-        ids = [self.ids[i] for i in rows]
-        return replace(self, codes=self.codes[rows], labels=self.labels[rows], ids=ids, starts=self.starts[rows])
+        texts = {name: _pick(getattr(self, name), rows) for name in ("ids", "groups", "parts")}
+        return replace(self, codes=self.codes[rows], labels=self.labels[rows], starts=self.starts[rows], **texts)
+
+
+def _pick(texts: Sequence[str], rows: np.ndarray) -> Sequence[str]:
+    if isinstance(texts, Texts):
+        return texts.take(rows)
+    return [texts[i] for i in rows] if len(texts) else texts
 
 
 def join(parts: Sequence[Dataset]) -> Dataset:
     """Put parts of one data set after one another; a sequence may stand in several."""
     whole = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("codes", "labels", "starts")}
-    return replace(parts[0], **whole, ids=[name for part in parts for name in part.ids])
+    texts = {name: _together([getattr(part, name) for part in parts], parts) for name in ("ids", "groups", "parts")}
+    return replace(parts[0], **whole, **texts)
 
 
-@dataclass(frozen=True)
-class Published:
-    """Where a published data set lies: a pinned address, its files with their SHA-256, and its planted motif."""
-
-    url: str
-    sequences: tuple[str, str]
-    labels: tuple[str, str]
-    motif: str
-    labels_header: bool = False
-
-
-_GITHUB = "https://raw.githubusercontent.com"
-PUBLISHED = {
-    "packt": Published(
-        f"{_GITHUB}/PacktPublishing/Deep-Learning-for-Genomics-/cfaf01b111ea65094829876a80d9dfcf2d17fb1d/Chapter10/",
-        ("sequences_mod.txt", "5d041b9ca5fc1a71de5114b5a3fee8ea0840d26b36fea5620b0d7ba9f1e6c342"),
-        ("labels.txt", "5b649532480f4af8c6d9530d6202aef8e26e06c4443f25fd03a27d7d405eb7a4"),
-        motif="AAAGAGGAAGTT",
-        labels_header=True,
-    ),
-    "primer": Published(
-        f"{_GITHUB}/abidlabs/deep-learning-genomics-primer/30caa5426ab2d588dad710898a6651aad6fddc5f/",
-        ("sequences.txt", "8d9156486cf383cf04470395961970db80203689e6368c393e854aaef2268fbd"),
-        ("labels.txt", "912af2e66b139c7f1762b7df513f675d4631eb9c280ba73c08d8135f1a4e5d6a"),
-        motif="CGACCGAACTCC",
-    ),
-}
-NAMES = ("simulated", *PUBLISHED)
+def _together(texts: Sequence[Sequence[str]], owners: Sequence) -> Sequence[str]:
+    """Concatenate what every owner has one of a sequence; nothing if one of them has none."""
+    return concatenate(texts) if all(map(len, texts)) or not any(map(len, owners)) else ()
 
 
 @dataclass(frozen=True)
@@ -119,23 +118,71 @@ class Source:
     Attributes
     ----------
     dataset : str
-        A name (:data:`NAMES`) or the path of a file: FASTA or text with the positives, text with all sequences, or a
-        table.
+        A name (:data:`NAMES`) or the path of a file: FASTA or text with the positives, text with all sequences, a
+        table, or peaks (BED, narrowPeak) beside a genome.
     negatives, labels : str
-        Path of the negatives (beside FASTA or text), or of a file with one 0/1 label per line (beside text).
+        Path of the negatives (beside FASTA, text or BED), ``shuffle`` (of the positives), or ``genomic`` (beside BED,
+        and the default there), or path of a file with one 0/1 label per line (beside text).
+    genome, blacklist : str
+        Beside BED: path of the genome (FASTA, plain or compressed), and of a BED file of regions to leave out.
     sequence_column, label_column : str
         Column names of a table.
+    group_column, split_column : str
+        Columns of a table with the chromosome or other group, and with train, validation or test.
+    width : int
+        Length in bp to which sequences are cut or filled; 0 for the longest, and for 101 bp around peaks.
+    negative_ratio : int
+        Negatives a positive, where they are made.
+    negative_seed : int
+        Seed that they are made with.
     """
 
     dataset: str = "simulated"
     negatives: str = ""
     labels: str = ""
+    genome: str = ""
+    blacklist: str = ""
     sequence_column: str = "sequence"
     label_column: str = "label"
+    group_column: str = ""
+    split_column: str = ""
+    width: int = 0
+    negative_ratio: int = 1
+    negative_seed: int = 0
+
+    def __post_init__(self):
+        checks = {
+            "width": (self.width >= 0, "a number of bp, or 0 for the longest sequence"),
+            "negative_ratio": (self.negative_ratio >= 1, "a whole number of at least 1"),
+            "negative_seed": (0 <= self.negative_seed < 2**32, "a whole number from 0 to 4294967295"),
+        }
+        require(self, checks)
+
+    @property
+    def params(self) -> dict[str, object]:
+        """What the data depend on, by parameter name; of the numbers those that are used."""
+        made = self.negatives in (SHUFFLE, GENOMIC) or self.genome or self.dataset in PLACES
+        kept = {"negative_ratio": made, "negative_seed": made, "sequence_column": self._is_table}
+        kept["label_column"] = self._is_table
+        values = asdict(self)
+        return {name: value for name, value in values.items() if value != "" and kept.get(name, value != 0)}
+
+    @property
+    def _is_table(self) -> bool:
+        return not (self.dataset in NAMES or is_regions(self.dataset))
+
+    @property
+    def columns(self) -> Columns:
+        """The column names alone."""
+        return Columns(**{column.name: getattr(self, column.name) for column in fields(Columns)})
 
 
 def load(source: Source, simulation: Simulation | None = None) -> Dataset:
     """Load a data set by name or from the user's files.
+
+    Sequences of unequal length are put into one window (:func:`tfbs.cleaning.window`), and repeated, contradictory and
+    unknown ones are dropped (:func:`tfbs.cleaning.clean`); ``Dataset.dropped`` says how many. The simulated sets
+    ``simulated``, ``packt`` and ``primer`` are left as they are: the published split goes by position.
 
     Parameters
     ----------
@@ -170,142 +217,205 @@ def load(source: Source, simulation: Simulation | None = None) -> Dataset:
         return Dataset(name, codes, labels, ids, settings.consensus, starts)
     if name in PUBLISHED:
         return _load_published(name)
-    if not (os.sep in name or "." in name or Path(name).is_file()):
-        raise ParameterError(
-            f'dataset: expected one of {", ".join(NAMES)} or the path of a file, received "{name}"'
-            f"{did_you_mean(name, NAMES) or '.'}"
-        )
+    if name in BENCHMARKS:
+        return _load_benchmark(source)
+    if name in PLACES:
+        return _load_places(source)
+    _require_path(name)
+    if is_regions(name):
+        return _load_regions(source)
+    for given in ("genome", "blacklist"):
+        if getattr(source, given):
+            raise ParameterError(
+                f"{given}: expected only beside peaks ({', '.join(REGIONS)}), received it beside {Path(name).name}: "
+                "leave it out."
+            )
     return _load_files(source)
+
+
+def _require_path(name: str) -> None:
+    """Refuse what is neither a path nor a name."""
+    spelt = {known.lower(): known for known in NAMES}
+    hint = did_you_mean(name, spelt)
+    for lower, known in spelt.items():
+        hint = hint.replace(f'"{lower}"', f'"{known}"')
+    if not (Path(name).is_file() or "." in name or (os.sep in name and not hint)):
+        raise ParameterError(
+            f'dataset: expected one of {", ".join(NAMES)} or the path of a file, received "{name}"{hint or "."}'
+        )
 
 
 def _load_published(name: str) -> Dataset:
     published = PUBLISHED[name]
-    records = sequences.read_text(fetch(name, *published.sequences))
-    labels = _read_labels(fetch(name, *published.labels), records, header=int(published.labels_header))
-    codes = sequences.encode(records)
+    files = [
+        fetch(File(f"{name}/{filename}", published.url + filename, sha256))
+        for filename, sha256 in (published.sequences, published.labels)
+    ]
+    records = formats.read_text(files[0])
+    labels = _read_labels(files[1], records, header=int(published.labels_header))
     starts = np.array([s.upper().find(published.motif) for s in records.sequences], np.int32)
-    return Dataset(name, codes, labels, [f"{name}:{n}" for n in records.lines], published.motif, starts)
+    ids = [f"{name}:{n}" for n in records.lines.tolist()]
+    return Dataset(name, sequences.encode(records), labels, ids, published.motif, starts)
+
+
+def _load_benchmark(source: Source) -> Dataset:
+    """Load a published benchmark with its parts; the file names show in errors only."""
+    benchmark, files, labels = BENCHMARKS[source.dataset], [], []
+    for member in benchmark.members:
+        records = formats.read(fetch(member.file))
+        files.append(replace(records, parts=[member.part] * len(records)))
+        labels.append(_labels_of(records) if member.label is None else _constant(member.label, records))
+    return _assemble(replace(source, negatives=benchmark.negatives), source.dataset, files, labels)
+
+
+def _load_places(source: Source) -> Dataset:
+    """Cut binding events of a published set out of their genome, beside places without one."""
+    from . import background
+
+    places = PLACES[source.dataset]
+    data = background.load_regions(
+        fetch(places.peaks),
+        fetch(places.genome),
+        width=source.width or WIDTH,
+        ratio=source.negative_ratio,
+        seed=source.negative_seed,
+        blacklist=fetch(places.blacklist),
+    )
+    return replace(data, name=source.dataset)
+
+
+def is_regions(path: str) -> bool:
+    """Say whether a path names a file of peaks."""
+    return path.lower().removesuffix(".gz").endswith(REGIONS)
+
+
+def _load_regions(source: Source) -> Dataset:
+    """Cut the user's peaks out of the user's genome."""
+    from . import background
+
+    if not source.genome or source.labels:
+        wrong = "labels" if source.labels else "no genome"
+        raise ParameterError(
+            f"dataset={Path(source.dataset).name}: expected genome=<FASTA file> beside peaks, received {wrong}: name "
+            "the genome that the peaks were called on."
+        )
+    return background.load_regions(
+        source.dataset,
+        source.genome,
+        width=source.width or WIDTH,
+        negatives=source.negatives or GENOMIC,
+        ratio=source.negative_ratio,
+        seed=source.negative_seed,
+        blacklist=source.blacklist,
+    )
 
 
 def _load_files(source: Source) -> Dataset:
     path = Path(source.dataset)
-    columns = {"sequence_column": source.sequence_column, "label_column": source.label_column}
-    records = sequences.read(path, **columns)
+    records = formats.read(path, source.columns)
+    files, name = [records], path.name
     if records.labels is not None:
-        if source.negatives or source.labels:
+        if source.labels or source.negatives not in ("", SHUFFLE):
             raise ParameterError(
-                f"Expected labels from the table {path.name} alone, received negatives= or labels= too: leave it out."
+                f"Expected labels from the table {name} alone, received negatives= or labels= too: leave it out."
             )
-        labels = _labels(records.labels, records.lines, path)
-        return _checked(Dataset(path.name, sequences.encode(records), labels, records.names), path)
-    if bool(source.negatives) == bool(source.labels):
+        labels = [_labels_of(records)]
+        if source.negatives and not labels[0].all():
+            raise ParameterError(
+                f"negatives: expected {SHUFFLE} beside positives alone, received it beside {name}, which holds "
+                f"{int((labels[0] == 0).sum()):,} negatives: leave it out."
+            )
+    elif bool(source.negatives) == bool(source.labels):
         raise ParameterError(
-            f"dataset={path.name}: expected exactly one companion, negatives=<file> or labels=<file>, received "
+            f"dataset={name}: expected exactly one companion, negatives=<file> or labels=<file>, received "
             f"{'both' if source.labels else 'neither'}: say which sequences do not bind."
         )
-    if source.labels:
-        labels = _read_labels(Path(source.labels), records)
-        return _checked(Dataset(path.name, sequences.encode(records), labels, records.names), path)
-    negatives = sequences.read(source.negatives, **columns)
+    elif source.labels:
+        labels = [_read_labels(Path(source.labels), records)]
+    else:
+        if source.negatives != SHUFFLE:
+            files.append(_read_negatives(source))
+        labels = [_constant(1 - k, file) for k, file in enumerate(files)]
+    del records
+    return _assemble(source, name, files, labels)
+
+
+def _read_negatives(source: Source) -> Records:
+    negatives = formats.read(source.negatives, source.columns)
     if negatives.labels is not None:
         raise ParameterError(
-            f"negatives: expected FASTA or text beside {path.name}, received the table {negatives.path.name}: give the "
-            "table as dataset, its label column says what binds."
+            f"negatives: expected FASTA or text beside {Path(source.dataset).name}, received the table "
+            f"{negatives.path.name}: give the table as dataset, its label column says what binds."
         )
-    parts = [sequences.encode(records), sequences.encode(negatives)]
-    if parts[0].shape[1] != parts[1].shape[1]:
-        raise DataError(
-            f"{negatives.path.name}: expected {parts[0].shape[1]} bp like {path.name}, received {parts[1].shape[1]} "
-            "bp: a network could tell the classes by length alone, so trim or pad both to one length."
-        )
-    labels = np.repeat(np.array([1, 0], np.uint8), [len(p) for p in parts])
-    return _checked(Dataset(path.name, np.vstack(parts), labels, records.names + negatives.names), path)
+    return negatives
+
+
+def _constant(label: int, records: Records) -> np.ndarray:
+    return np.full(len(records), label, np.uint8)
+
+
+def _assemble(source: Source, name: str, files: list[Records], labels: Sequence[np.ndarray]) -> Dataset:
+    """Put files into windows, drop what misleads, make shuffles if asked for; `files` is emptied on the way."""
+    texts = {
+        "ids": concatenate([records.names.compact() for records in files]),
+        "groups": _together([records.groups for records in files], files),
+        "parts": _together([records.parts for records in files], files),
+    }
+    windows = cleaning.cut(files, source.width)
+    data, dropped = Dataset(name, windows.codes, np.concatenate(labels), **texts), dict(windows.changed)
+    data, sizes = _clean(data, windows.sizes, dropped)
+    if source.negatives == SHUFFLE:
+        data, sizes = _clean(*_with_shuffles(data, sizes, source), dropped)
+    cleaning.require_classes(name, data.labels, MIN_PER_CLASS, dropped)
+    return replace(data, codes=cleaning.fill(Windows(data.codes, sizes)), dropped=dropped)
+
+
+def _clean(data: Dataset, sizes: np.ndarray, dropped: dict[str, int]) -> tuple[Dataset, np.ndarray]:
+    """Keep what :func:`tfbs.cleaning.clean` keeps, and add to the counts of what was dropped."""
+    rows, counts = cleaning.clean(Windows(data.codes, sizes), data.labels, data.parts)
+    for reason, count in counts.items():
+        dropped[reason] = dropped.get(reason, 0) + count
+    return (data, sizes) if len(rows) == len(data) else (data.take(rows), sizes[rows])
+
+
+def _with_shuffles(data: Dataset, sizes: np.ndarray, source: Source) -> tuple[Dataset, np.ndarray]:
+    """Add shuffles of the positives of every part that has no negatives of its own."""
+    parts = np.asarray(data.parts or [""] * len(data))
+    rows = np.flatnonzero(~np.isin(parts, parts[data.labels == 0]))
+    positives = data.take(rows)
+    made = cleaning.shuffled(Windows(positives.codes, sizes[rows]), source.negative_ratio, source.negative_seed)
+    shuffles = positives.take(np.repeat(np.arange(len(rows)), source.negative_ratio))
+    ids = Texts.of(f"{name}:shuffle{k % source.negative_ratio + 1}" for k, name in enumerate(shuffles.ids))
+    negatives = replace(shuffles, codes=made.codes, labels=np.zeros(len(ids), np.uint8), ids=ids)
+    return join([data, negatives]), np.concatenate([sizes, made.sizes])
 
 
 def _read_labels(path: Path, records: Records, header: int = 0) -> np.ndarray:
     """Read a file of one label a line, one per record, below `header` lines."""
-    texts = [line.strip() for line in sequences.read_lines(path)][header:]
-    while texts and not texts[-1]:
-        texts.pop()
-    if len(texts) != len(records.sequences):
-        one_more = len(texts) == len(records.sequences) + 1
+    texts = formats.read_rows(path)[header:]
+    if len(texts) != len(records):
+        one_more = len(texts) == len(records) + 1
         raise DataError(
-            f"{path.name}: expected {len(records.sequences):,} labels, one per sequence of {records.path.name}, "
+            f"{path.name}: expected {len(records):,} labels, one per sequence of {records.path.name}, "
             f"received {len(texts):,}: "
             f"{'its first line may be a header, remove it' if one_more else 'give one 0 or 1 per line'}."
         )
-    return _labels(texts, range(1 + header, 1 + header + len(texts)), path)
+    return _labels(texts, np.arange(1 + header, 1 + header + len(texts)), path, "line")
 
 
-def _labels(texts: Sequence[str], lines: Sequence[int], path: Path) -> np.ndarray:
-    """Turn "0"/"1" into uint8; `lines` says where in the file each stands."""
-    for text, line in zip(texts, lines, strict=True):
-        if text not in ("0", "1", "0.0", "1.0"):
-            raise DataError(
-                f'{path.name}, line {line}: expected the label 0 or 1, received "{text}": correct this line.'
-            )
-    return np.array([text[0] == "1" for text in texts], np.uint8)
+def _labels_of(records: Records) -> np.ndarray:
+    return _labels(records.labels, records.lines, records.path, records.unit)
 
 
-def _checked(data: Dataset, path: Path) -> Dataset:
-    positives = int(data.labels.sum())
-    if min(positives, len(data) - positives) < MIN_PER_CLASS:
+def _labels(texts: Texts, lines: np.ndarray, path: Path, unit: str) -> np.ndarray:
+    """Turn "0", "1", "0.0" and "1.0" into uint8; `lines` says where in the file each stands."""
+    letters = np.concatenate([texts.content, np.zeros(3, np.uint8)])
+    first, second, third = (letters[texts.starts + k] for k in range(3))
+    decimal = (texts.lengths == 3) & (second == ord(".")) & (third == ord("0"))
+    good = ((first == ord("0")) | (first == ord("1"))) & ((texts.lengths == 1) | decimal)
+    if not good.all():
+        i = int(np.argmin(good))
         raise DataError(
-            f"{path.name}: expected at least {MIN_PER_CLASS} sequences of each class, received {positives} positives "
-            f"and {len(data) - positives} negatives: add sequences of the smaller class."
+            f'{path.name}, {unit} {lines[i]}: expected the label 0 or 1, received "{texts[i]}": correct this {unit}.'
         )
-    return data
-
-
-def cache_folder() -> Path:
-    """The folder of downloaded files: ``TFBS_DATA_DIR`` if set, else the user's cache folder."""
-    import pooch
-
-    return Path(os.environ.get("TFBS_DATA_DIR") or pooch.os_cache("tfbs")).expanduser()
-
-
-def fetch(name: str, filename: str, sha256: str) -> Path:
-    """Return the path of a published file, downloading it once.
-
-    Parameters
-    ----------
-    name : str
-        A key of :data:`PUBLISHED`; also the folder below :func:`cache_folder`.
-    filename, sha256 : str
-        The file and the SHA-256 it must have.
-
-    Returns
-    -------
-    Path
-        A verified local file. A file already there is verified, never overwritten.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be had or is not the published one.
-    """
-    import pooch
-
-    target = cache_folder() / name / filename
-    url = PUBLISHED[name].url + filename
-    if target.exists():
-        received = pooch.file_hash(str(target))
-        if received != sha256:
-            raise DataError(
-                f"{target}: expected the published file with SHA-256 {sha256[:12]}, received one with {received[:12]}: "
-                "move yours away and run again to download it."
-            )
-        return target
-    try:
-        return Path(pooch.retrieve(url, sha256, fname=filename, path=target.parent))
-    except ValueError as error:
-        raise DataError(
-            f"{url}: expected a file with SHA-256 {sha256[:12]}, received another one: try again, and if it stays so "
-            "report it."
-        ) from error
-    except OSError as error:
-        raise DataError(
-            f"{url}: expected to download it to {target.parent}, received {type(error).__name__}: connect to the "
-            "internet and check that the folder can be written, or put the file at "
-            f"{Path('$TFBS_DATA_DIR') / name / filename}."
-        ) from error
+    return (first == ord("1")).astype(np.uint8)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit
 
-from . import attribution, evaluation, plots, sequences, splits
+from . import attribution, evaluation, plots, sequences
 from .explanation import Explained
-from .intervals import Estimate, auroc
+from .intervals import Estimate
+from .leakage import Leakage
 from .report import Summary
 from .settings import REFERENCES, Settings
 from .splits import Split
@@ -39,22 +40,6 @@ class Fitted:
 
 
 @dataclass(frozen=True)
-class Shortcuts:
-    """What one reaches without a network: share of test sequences seen in training, AUROC of GC content and k-mers."""
-
-    duplicate_share: float
-    gc: Estimate
-    kmer: Estimate
-
-    @classmethod
-    def of(cls, split: Split) -> Shortcuts:
-        """Measure them on the test part of a split."""
-        train, test = split.train, split.test
-        gc, kmer = (auroc(test.labels, scores(train, test)) for scores in (splits.gc_scores, splits.kmer_scores))
-        return cls(splits.duplicate_share(train, test), gc, kmer)
-
-
-@dataclass(frozen=True)
 class Findings:
     """Everything that was measured, in the order in which it was measured.
 
@@ -65,7 +50,7 @@ class Findings:
     split: Split
     fitted: Fitted
     estimates: Mapping[str, Estimate]
-    shortcuts: Shortcuts
+    leakage: Leakage
     explained: Explained
     ism: np.ndarray
 
@@ -87,18 +72,10 @@ class Findings:
 
     def cautions(self) -> list[str]:
         """Say what one must know to trust the figures."""
-        area, gc, kmer = self.estimates["auroc"], self.shortcuts.gc.value, self.shortcuts.kmer.value
-        found = [
-            f"Without a network, GC content reaches AUROC {gc:.4f} and a logistic regression on {splits.KMER}-mer "
-            f"counts {kmer:.4f}" + ("." if area.value > max(gc, kmer) else "; the network does not beat that.")
-        ]
+        area = self.estimates["auroc"]
+        found = self.leakage.sentences(area.value)
         if area.lo <= 0.5:
             found.append("The interval of the AUROC includes 0.5: this network may be no better than chance.")
-        if self.shortcuts.duplicate_share:
-            count = round(self.shortcuts.duplicate_share * area.n)
-            found.append(
-                f"{count:,} of the {area.n:,} test sequences stand in the training part too, on either strand."
-            )
         error = self.explained.attribution.additivity_error
         if error > attribution.ADDITIVITY_WARN:
             found.append(f"The contributions add up to the logit only within {error:.1e}.")
@@ -111,6 +88,9 @@ class Findings:
             f"{name} sequences": f"{len(part):,} ({int(part.labels.sum()):,} positives) x {part.length} bp"
             for name, part in (("training", split.train), ("validation", split.validation), ("test", split.test))
         }
+        if split.how:
+            facts["split"] = split.how
+        facts |= {_counted(reason): f"{count:,}" for reason, count in split.train.dropped.items() if count}
         if explained.motif_share is not None:
             facts["attribution inside the planted motif"] = f"{explained.motif_share:.2f}"
         return facts | {
@@ -139,3 +119,8 @@ class Findings:
         yield "shap_position", plots.position_profile(np.abs(profiled).mean(0), n=len(profiled))
         sequence = sequences.decode(test.codes[rows[:1]])[0]
         yield "ism", plots.ism_map(self.ism, sequence, titles[0], int(test.starts[rows[0]]), width)
+
+
+def _counted(reason: str) -> str:
+    """Name what reading the data left out, or changed."""
+    return reason.removeprefix("kept: ") if reason.startswith("kept: ") else f"left out: {reason}"

@@ -12,6 +12,7 @@ from . import (
     datasets,
     environment,
     explanation,
+    leakage,
     logbook,
     plots,
     registry,
@@ -22,7 +23,7 @@ from . import (
 )
 from .candidate import Candidate
 from .explanation import Explained
-from .findings import Findings, Fitted, Shortcuts
+from .findings import Findings, Fitted
 from .report import Summary
 from .settings import Job, Settings
 from .splits import Split
@@ -65,9 +66,9 @@ def run(job: Job) -> Result:
         logbook.log_parts(opened, split)
         fitted = _fit(opened, job, split)
         estimates = logbook.log_results(opened, split, (fitted.validation, fitted.test), settings.seed)
-        shortcuts = logbook.log_shortcuts(opened, Shortcuts.of(split))
+        leaks = logbook.log_leakage(opened, leakage.report(split))
         explained = _explain(opened, settings, split, fitted)
-        findings = Findings(settings, split, fitted, estimates, shortcuts, explained, _mutate(split, explained, fitted))
+        findings = Findings(settings, split, fitted, estimates, leaks, explained, _mutate(split, explained, fitted))
         figures = _draw(opened, findings)
         version, standing = _register(settings, split, fitted, explained)
         summary = findings.summary(standing)
@@ -89,7 +90,7 @@ def prepare(job: Job) -> Split:
     """
     data = datasets.load(job.source, job.simulation)
     architectures.get(job.settings.arch).require(data.length)
-    split = splits.random_split(data, job.full_recipe)
+    split = splits.make(data, job.full_recipe, job.splitting)
     explanation.require_references(job.settings, split)
     return split
 

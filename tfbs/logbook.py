@@ -16,8 +16,8 @@ from scipy.special import expit
 from . import evaluation
 from .datasets import Dataset
 from .explanation import Explained
-from .findings import Shortcuts
 from .intervals import Estimate
+from .leakage import Leakage
 from .splits import Split
 from .tracking import Run
 
@@ -32,6 +32,8 @@ def log_parts(opened: Run, split: Split) -> None:
         opened.dataset(part, context)
     opened.tags(digests(split))
     opened.params({f"n_{context}": len(part) for context, part in parts.items()})
+    if counts := {reason: count for reason, count in split.train.dropped.items() if count}:
+        opened.table({"what": list(counts), "count": list(counts.values())}, "dropped.json")
 
 
 def digests(split: Split) -> dict[str, str]:
@@ -91,10 +93,12 @@ def log_predictions(opened: Run, parts: Mapping[str, tuple[Dataset, np.ndarray]]
     opened.table(columns, PREDICTIONS)
 
 
-def log_shortcuts(opened: Run, found: Shortcuts) -> Shortcuts:
-    """Log what the test part gives away without a network, and return it."""
-    opened.metrics({"data/duplicate_share": found.duplicate_share})
-    opened.estimates({"data/gc_auroc": found.gc, "data/kmer_auroc": found.kmer})
+def log_leakage(opened: Run, found: Leakage) -> Leakage:
+    """Log what the test part shares with the training part and gives away without a network, and return it."""
+    opened.metrics({"data/duplicate_share": found.duplicate_share, "data/near_share": found.test.near_share})
+    measured = {"data/gc_auroc": found.gc, "data/kmer_auroc": found.kmer, "data/unknown_auroc": found.unknown}
+    opened.estimates({name: estimate for name, estimate in measured.items() if estimate})
+    opened.table(found.table(), "leakage.json")
     return found
 
 

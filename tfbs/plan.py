@@ -14,6 +14,7 @@ from .datasets import Source
 from .errors import ParameterError, require
 from .settings import Job, Settings
 from .simulation import Simulation
+from .splitting import Splitting, items
 
 REGISTER = ("best", "ensemble", "no")
 METRICS = {
@@ -94,13 +95,14 @@ class Contender:
 
 @dataclass(frozen=True)
 class Request:
-    """A complete request: plan, settings common to all replicates, data, and recipe values common to all."""
+    """A complete request: plan, data and their split, and the settings and recipe values common to all replicates."""
 
     plan: Plan = field(default_factory=Plan)
     settings: Settings = field(default_factory=Settings)
     source: Source = field(default_factory=Source)
     simulation: Simulation = field(default_factory=Simulation)
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    splitting: Splitting = field(default_factory=Splitting)
     configurations: Mapping[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -133,12 +135,12 @@ class Request:
         """The main job that one replicate stands for."""
         recipe = asdict(contender.recipe) | {"split_seed": split_seed}
         settings = replace(self.settings, arch=contender.arch, seed=seed, register=False)
-        return Job(settings, self.source, self.simulation, recipe)
+        return Job(settings, self.source, self.simulation, recipe, self.splitting)
 
     @property
     def params(self) -> dict[str, Any]:
         """What the comparison itself depends on, by parameter name."""
-        common = Job(self.settings, self.source, self.simulation).params
+        common = Job(self.settings, self.source, self.simulation, splitting=self.splitting).params
         kept = {
             key: value for key, value in common.items() if key not in {"arch", "seed", "register", *asdict(Recipe())}
         }
@@ -151,15 +153,10 @@ class Request:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Request:
         """Read it back."""
-        kinds = {"plan": Plan, "settings": Settings, "source": Source, "simulation": Simulation}
+        kinds = {"plan": Plan, "settings": Settings, "source": Source, "simulation": Simulation, "splitting": Splitting}
         made = {name: kind(**values[name]) for name, kind in kinds.items()}
         configurations = {key: (arch, recipe) for key, (arch, recipe) in values["configurations"].items()}
         return cls(**made, recipe=values["recipe"], configurations=configurations)
-
-
-def items(text: str) -> list[str]:
-    """The parts of a list separated by commas."""
-    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _are_numbers(text: str) -> bool:

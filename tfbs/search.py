@@ -28,6 +28,7 @@ from .datasets import Source
 from .errors import ParameterError, require
 from .settings import Job, Settings
 from .simulation import Simulation
+from .splitting import Splitting
 
 PRUNERS = ("median", "none")
 ENGINES = ("local", "spark")
@@ -199,6 +200,7 @@ class Request:
     source: Source = field(default_factory=Source)
     simulation: Simulation = field(default_factory=Simulation)
     division: Mapping[str, Any] = field(default_factory=dict)
+    splitting: Splitting = field(default_factory=Splitting)
 
     def __post_init__(self):
         Recipe(**self.division)
@@ -210,7 +212,7 @@ class Request:
     def trial_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Everything that a trial depends on, under the names of the main job."""
         settings = Settings(params["arch"], self.search.seed)
-        job = Job(settings, self.source, self.simulation, asdict(self.recipe(params)))
+        job = Job(settings, self.source, self.simulation, asdict(self.recipe(params)), self.splitting)
         unused = asdict(settings).keys() - {"arch", "seed"}
         return {key: value for key, value in job.params.items() if key not in unused}
 
@@ -219,7 +221,7 @@ class Request:
         """Everything that the search depends on."""
         search = asdict(self.search)
         unused = {"resume", "spark_master" if self.search.engine == "local" else "workers"}
-        job = Job(source=self.source, simulation=self.simulation, recipe=self.division).params
+        job = Job(Settings(), self.source, self.simulation, self.division, self.splitting).params
         data = {key: value for key, value in job.items() if key not in asdict(Settings())}
         searched = {**asdict(self.space), "archs": ",".join(self.space.domains["arch"])}
         return {**{key: value for key, value in search.items() if key not in unused}, **data, **searched}
@@ -227,7 +229,7 @@ class Request:
     @property
     def data_arguments(self) -> dict[str, Any]:
         """Parameters of the data that differ from the defaults: what another command needs to read the same data."""
-        groups = (self.source, self.simulation)
+        groups = (self.source, self.simulation, self.splitting)
         values = {item.name: (getattr(group, item.name), item.default) for group in groups for item in fields(group)}
         return {name: value for name, (value, default) in values.items() if value != default}
 
@@ -239,4 +241,5 @@ class Request:
     def from_dict(cls, values: Mapping[str, Any]) -> Request:
         """Read it back."""
         kinds = {"search": Search, "space": Space, "source": Source, "simulation": Simulation, "division": dict}
+        kinds["splitting"] = Splitting
         return cls(**{name: kind(**values[name]) for name, kind in kinds.items()})

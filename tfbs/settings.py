@@ -13,6 +13,7 @@ from .architectures import Recipe
 from .datasets import Source
 from .errors import require
 from .simulation import Simulation
+from .splitting import Splitting
 
 MODEL = "tfbs"
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -71,12 +72,13 @@ def _is_name(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Job:
-    """A complete request: settings, data, and the recipe values that differ from the architecture's own."""
+    """A complete request: settings, data, split, and the recipe values that differ from the architecture's own."""
 
     settings: Settings = field(default_factory=Settings)
     source: Source = field(default_factory=Source)
     simulation: Simulation = field(default_factory=Simulation)
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    splitting: Splitting = field(default_factory=Splitting)
 
     def __post_init__(self):
         _ = self.full_recipe
@@ -90,11 +92,12 @@ class Job:
     def params(self) -> dict[str, Any]:
         """Every value that the run depends on, by its parameter name; files only where they are used."""
         simulated = asdict(self.simulation) if self.source.dataset == "simulated" else {}
-        source = {key: value for key, value in asdict(self.source).items() if value and simulated == {}}
+        source = {} if simulated else self.source.params
         return {
             **asdict(self.settings),
             "dataset": self.source.dataset,
             **source,
             **{key: value for key, value in simulated.items() if value != ""},
             **asdict(self.full_recipe),
+            **{key: value for key, value in asdict(self.splitting).items() if value},
         }

@@ -142,7 +142,7 @@ def prepare(request: Request) -> Split:
     data = datasets.load(request.source, request.simulation)
     for arch in request.space.domains["arch"]:
         architectures.get(arch).require(data.length)
-    return splits.random_split(data, architectures.Recipe(**request.division))
+    return splits.make(data, architectures.Recipe(**request.division), request.splitting)
 
 
 def _begin(opened: Run, request: Request) -> Split:
