@@ -12,8 +12,8 @@ from tfbs.errors import TfbsError
 
 GOOD = "ACGTACGTACGTACGTACGT"
 KNOWN = (
-    "arch, batch_size, both_strands, data_seed, dataset, decoys, deterministic, epochs, group_column, label_column, "
-    "labels, length, loss, "
+    "arch, batch_size, blacklist, both_strands, data_seed, dataset, decoys, deterministic, epochs, genome, "
+    "group_column, label_column, labels, length, loss, "
     "lr, motif, mutation_rate, n_explained, n_negatives, n_positives, n_references, negative_ratio, negative_seed, "
     "negatives, optimizer, pwm, references, "
     "register, registered_model, seed, sequence_column, split, split_column, split_seed, test_groups, test_size, "
@@ -66,6 +66,7 @@ FILES = {
     "many_labels.txt": "0\n1\n" * 200,
     "badlabels.txt": "0\n1\n" * 19 + "0\npositive\n",
     "peaks.bed": "chr1\t1\t2\n",
+    "peaks.doc": "chr1\t1\t2\n",
     "pwm.txt": "1 0 0 0\n0.5 0.5 x 0\n",
 }
 
@@ -198,8 +199,19 @@ DATA = {
         "optionally gzip-compressed."
     ),
     "--dataset peaks.bed": (
-        "peaks.bed: expected a file ending in .fa, .fasta, .fna, .txt, .csv, .tsv, .seq, .parquet (optionally .gz), "
-        'received ".bed": rename or convert the file.'
+        "dataset=peaks.bed: expected genome=<FASTA file> beside peaks, received no genome: name the genome that the "
+        "peaks were called on."
+    ),
+    "--dataset good.csv --genome pos.fa": (
+        "genome: expected only beside peaks (.bed, .narrowpeak), received it beside good.csv: leave it out."
+    ),
+    "--dataset peaks.bed --genome missing.fa": (
+        "Expected an existing genome file, received missing.fa, which does not exist (working folder: {cwd}): give the "
+        "path of a FASTA file."
+    ),
+    "--dataset peaks.doc": (
+        "peaks.doc: expected a file ending in .fa, .fasta, .fna, .txt, .csv, .tsv, .seq, .parquet (optionally .gz), "
+        'received ".doc": rename or convert the file.'
     ),
     "--dataset columns.csv": (
         "columns.csv, line 1: expected a column \"sequence\", received the columns 'seq', 'bound': name yours with "
