@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from tfbs.datasets import Dataset, Source, load
 from tfbs.simulation import Simulation
+
+
+def pytest_configure(config):
+    """Take Ctrl-C in the processes of pytest-xdist too: they ignore it, and what the tests start would inherit that."""
+    if hasattr(config, "workerinput"):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
