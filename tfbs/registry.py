@@ -8,6 +8,7 @@ result does not depend on who finishes first.
 from __future__ import annotations
 
 import tempfile
+import time
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -27,7 +28,7 @@ from .promotion import CHAMPION, Decision
 from .tracking import insist
 
 SERVED_WITH = ("keras", "mlflow", "numpy", "pandas", "tensorflow")
-_MAX_ROUNDS = 20
+_MAX_ROUNDS = 100
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,8 @@ def settle(name: str, reference: int | None, about: int | None = None, client: M
     the database; the one that is refused tries again.
     """
     client = client or MlflowClient()
-    for _ in range(_MAX_ROUNDS):
+    for attempt in range(_MAX_ROUNDS):
+        time.sleep(0.01 * min(attempt, 10))
         plan = promotion.plan(versions(name, client), reference, about)
         present = aliases(name, client)
         stale = {alias: number for alias, number in plan.aliases.items() if present.get(alias) != number}
