@@ -129,3 +129,17 @@ def test_logits_that_are_not_finite_do_not_reproduce(value):
 def test_constant_logits_have_a_finite_error():
     assert gates.reproduction_error(np.zeros(3), np.zeros(3)) == 0
     assert gates.reproduction_error(np.full(3, 1e-3), np.zeros(3)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("reason", "description", "note"),
+    [
+        ("Champion: a.", "Champion: a.", "Champion: a."),
+        ("Challenger; b.", "Not champion; b.", "Challenger; b. (half written)"),
+        ("Not champion; b.", "Challenger; b.", "Challenger; b. (half written)"),
+        ("Not champion; b.", "my favourite", ""),
+        ("", "my favourite", ""),
+    ],
+)
+def test_notes_that_two_writers_left_half_written_are_written_again(reason, description, note):
+    assert Version.of(1, "run", {"reason": reason}, description).note == note

@@ -83,7 +83,7 @@ class Version:
 
     @classmethod
     def of(cls, number: int, run_id: str, tags: Mapping[str, str], description: str = "") -> Version:
-        """Read a version from its tags; a note counts only where tag and description agree."""
+        """Read a version from its tags; see :func:`_note` for its note."""
         figures = {
             field: _number(tags.get(tag))
             for field, tag in (
@@ -107,7 +107,7 @@ class Version:
             tags.get("split_digest", ""),
             **figures,
             trained={"true": True, "false": False}.get(tags.get("trained", "")),
-            note=reason if reason == description else "",
+            note=_note(reason, description),
             held_out=tags.get("held_out") == "true",
         )
 
@@ -130,6 +130,18 @@ class Version:
     def eligible(self) -> bool:
         """Whether it passes every gate."""
         return all(gate.passed for gate in gates(self))
+
+
+def _note(reason: str, description: str) -> str:
+    """The note of a version, as tag and description hold it.
+
+    Two writers that cross may leave one half each. Where either half then claims a place, what is returned claims it
+    too, but equals no note, so that it is written again; other differences, as descriptions of the user's own, stay.
+    """
+    if reason == description:
+        return reason
+    claims = [half for half in (reason, description) if half.startswith(("Champion", "Challenger"))]
+    return f"{claims[0]} (half written)" if claims else ""
 
 
 @dataclass(frozen=True)
