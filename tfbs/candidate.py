@@ -12,6 +12,7 @@ import pandas as pd
 
 from . import attribution, evaluation, sequences
 from .datasets import Dataset
+from .splits import Split
 
 if TYPE_CHECKING:
     import keras
@@ -112,6 +113,11 @@ class Candidate:
         attribution.export_explainer(self.members, self.references, paths["explainer"])
         self.examples.to_json(paths["examples"], orient="split", index=False, double_precision=15)
         return paths
+
+
+def origin(split: Split) -> dict[str, str]:
+    """Tags that say on which data and split a network was trained: versions with equal digests are comparable."""
+    return {"dataset": split.train.name, "data_digest": split.data_digest, "split_digest": split.digest}
 
 
 def stack(members: Sequence[keras.Model]) -> keras.Model:

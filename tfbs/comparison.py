@@ -83,7 +83,7 @@ class Entrant:
     seconds: float
     additivity: float
 
-    @property
+    @cached_property
     def score(self) -> float:
         """AUPRC of the validation part: what a selection may look at."""
         from sklearn.metrics import average_precision_score

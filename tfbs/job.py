@@ -21,7 +21,7 @@ from . import (
     tracking,
     training,
 )
-from .candidate import Candidate
+from .candidate import Candidate, origin
 from .explanation import Explained
 from .findings import Findings, Fitted
 from .report import Summary
@@ -127,13 +127,7 @@ def _register(settings: Settings, split: Split, fitted: Fitted, explained: Expla
     """Register the network if it learned something, recompute the champion, and say how it stands."""
     if not (fitted.learned and settings.register):
         return None, "Not registered."
-    tags = {
-        "arch": settings.arch,
-        "seed": str(settings.seed),
-        "dataset": split.train.name,
-        "data_digest": split.data_digest,
-        "split_digest": split.digest,
-    }
+    tags = {"arch": settings.arch, "seed": str(settings.seed), **origin(split)}
     candidate = Candidate(
         (fitted.logit_model,),
         explanation.negatives(settings, split),

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import architectures, explanation, logbook, registry, runs, training
-from .candidate import Candidate
-from .comparison import Comparison, Entrant, Group
+from .candidate import Candidate, origin
+from .comparison import Comparison, Group
 from .datasets import Dataset, join
 from .plan import Request
 from .splits import Part, joint_digest
@@ -58,7 +58,7 @@ def _best(request: Request, found: Comparison, part: Part) -> tuple[str, ...]:
     if not able:
         return ()
     best = max(able, key=lambda entrant: entrant.score)
-    tags = {"arch": best.name, "seed": best.seed, **_origin(part)}
+    tags = {"arch": best.name, "seed": best.seed, **origin(part.split)}
     candidate = Candidate(
         (architectures.logit_model(runs.network(best.run_id)),),
         explanation.negatives(request.settings, part.split),
@@ -67,16 +67,8 @@ def _best(request: Request, found: Comparison, part: Part) -> tuple[str, ...]:
         best.additivity,
         tags,
     )
-    return (_told(f"{best.name}, seed {best.seed}", request, registry.register(candidate, *_where(request, best))),)
-
-
-def _where(request: Request, entrant: Entrant) -> tuple[str, str]:
-    return request.settings.registered_model, entrant.run_id
-
-
-def _origin(part: Part) -> dict[str, str]:
-    split = part.split
-    return {"dataset": split.train.name, "data_digest": split.data_digest, "split_digest": split.digest}
+    version = registry.register(candidate, request.settings.registered_model, best.run_id)
+    return (_told(f"{best.name}, seed {best.seed}", request, version),)
 
 
 def _told(what: str, request: Request, version: int) -> str:
@@ -90,13 +82,12 @@ def _ensemble(opened: Run, request: Request, group: Group, parts: Sequence[Part]
     members = tuple(architectures.logit_model(runs.network(entrant.run_id)) for entrant in group.trained)
     name, first = f"{group.name}-ensemble", used[0].split
     seeds = ",".join(dict.fromkeys(entrant.seed for entrant in group.trained))
-    tags = {"arch": name, "seed": seeds, **_origin(used[0])}
-    validation, test = (_mean_logits(members, part) for part in (first.validation, first.test))
+    tags = {"arch": name, "seed": seeds, **origin(first)}
     held_out, data = None, first.validation
     if len(used) > 1:
-        data = join([part.split.validation for part in used])
-        validation, held_out = _mean_logits(members, data), _held_out(group, used)
+        held_out, data = _held_out(group, used), join([part.split.validation for part in used])
         tags["split_digest"] = joint_digest([part.split for part in used])
+    validation = _mean_logits(members, data)
     error = max(entrant.additivity for entrant in group.trained)
     references = explanation.negatives(request.settings, first)
     with opened.child(name) as child:
@@ -104,6 +95,7 @@ def _ensemble(opened: Run, request: Request, group: Group, parts: Sequence[Part]
         child.tags({"arch": name, "kind": "ensemble", "verdict": "trained"})
         if len(used) == 1:
             logbook.log_parts(child, first)
+            test = _mean_logits(members, first.test)
             logbook.log_results(child, first, (validation, test), request.settings.seed)
         else:
             logbook.log_predictions(child, {"validation": (data, validation)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,11 +69,6 @@ def children(run_id: str) -> list[Run]:
         found, token = [*found, *page], page.token
         if not token:
             return found
-
-
-def entrants(found: Sequence[Run]) -> list[Entrant]:
-    """Read runs back as the entrants of a comparison; see :func:`entrant`."""
-    return [entrant(run) for run in found]
 
 
 def entrant(run: Run) -> Entrant:

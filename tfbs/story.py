@@ -39,12 +39,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Story:
-    """Title, sentences (verdicts first), and tables of a comparison; `metric` is what the verdicts are about."""
+    """Title, sentences (verdicts first), and tables of a comparison."""
 
     title: str
     sentences: tuple[str, ...]
     tables: tuple[Table, ...]
-    verdicts: tuple[str, ...]
 
     def table(self, name: str) -> Table:
         """Look a table up by its name."""
@@ -90,11 +89,11 @@ def tell(found: Comparison, plan: Plan, remarks: tuple[str, ...] = ()) -> Story:
     -------
     Story
     """
-    verdicts = tuple(pair.sentence(plan.metric, METRICS[plan.metric]) for pair in found.pairs)
+    verdicts = [pair.sentence(plan.metric, METRICS[plan.metric]) for pair in found.pairs]
     names = [group.name for group in found.groups]
     sentences = [*verdicts, *map(_collapse, found.groups), *_alone(found), *remarks]
     kinds = (_differences, _architectures, _cost, _agreement, _disagreements, _replicates, _spreads)
-    return Story(f"Comparison of {_listed(names)}", tuple(sentences), tuple(kind(found) for kind in kinds), verdicts)
+    return Story(f"Comparison of {_listed(names)}", tuple(sentences), tuple(kind(found) for kind in kinds))
 
 
 def _collapse(group: Group) -> str:
