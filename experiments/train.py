@@ -58,10 +58,10 @@ def work(argv: Sequence[str]) -> None:
     """Run the job and say where to look."""
     job = request(argv)
     print(f"Running {job.settings.arch} on {job.source.dataset} ...", flush=True)
-    from tfbs import tracking
-    from tfbs.job import run
+    from tfbs import cross, crossing, tracking
+    from tfbs import job as single
 
-    result = run(job)
+    result = (cross if len(crossing.kinds(job.source)) > 1 else single).run(job)
     model = job.settings.registered_model if result.version else ""
     print(f"\n{result.summary.text()}\n\n{tracking.next_steps(result.run_id, model)}")
 

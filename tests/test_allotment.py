@@ -75,3 +75,8 @@ def test_names_serve_as_units():
     assert sorted(allotment.deal(units, labels, 3, 0)[[0, 1, 4]]) == [0, 1, 2]
     chosen = allotment.choose(units, labels, 1 / 3, 0)
     assert len(set(units[chosen])) == 1 and chosen.sum() == 2
+
+
+def test_a_share_smaller_than_every_unit_gets_the_nearest_unit():
+    units, labels = np.repeat(["a", "b", "c", "d"], [40, 30, 40, 40]), np.tile([0, 1], 75)
+    assert set(units[allotment.choose(units, labels, 0.05, 0)]) == {"b"}

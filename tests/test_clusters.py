@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -157,6 +159,42 @@ def test_minimizers_link_what_shares_a_little_more(monkeypatch):
     assert np.array_equal(found.of[:300], found.of[300:])
     assert (everything.count, found.count) == (600, 300)
     assert len(clusters.shared(random_codes(600, 200)).rows) == 0
+
+
+def test_counts_and_lowest_neighbours_are_those_found_one_by_one():
+    flags = np.random.RandomState(0).rand(5, 60) < 0.6
+    hashes = np.random.RandomState(1).randint(0, 40, (5, 60)).astype(np.uint64)
+    for width in (1, 2, 3, 7, 24, 30, 60):
+        counts = np.array([[row[i : i + width].sum() for i in range(61 - width)] for row in flags])
+        assert np.array_equal(clusters._windowed(flags, width), counts)
+        least = np.array([[row[i : i + width].min() for i in range(61 - width)] for row in hashes])
+        found = [[hashes[row, i] in least[row, max(i - width + 1, 0) : i + 1] for i in range(60)] for row in range(5)]
+        assert np.array_equal(clusters._lowest(hashes, width), found)
+
+
+@pytest.mark.parametrize("most", [clusters.MAX_WORDS, 900])
+def test_parts_and_blocks_are_read_as_one(monkeypatch, most):
+    codes = related(2)
+    monkeypatch.setattr(clusters, "MAX_WORDS", most)
+    expected = vars(clusters.shared(codes))
+    flanked = np.concatenate([np.tile(random_codes(1, 40), (len(codes), 1)), codes], axis=1)
+    telling = clusters.shared(flanked).telling(5)
+    monkeypatch.setattr(clusters, "BLOCK", 7)
+    found = vars(clusters.shared(codes[:11], codes[:0], codes[11:]))
+    assert len(expected["rows"]) > 100
+    assert all(np.array_equal(found[name], expected[name]) for name in expected)
+    assert np.array_equal(clusters.shared(flanked).telling(5), telling)
+    assert not telling.all()
+
+
+def test_words_take_few_bytes_each():
+    """Hash and place of each, and the hashes once more, sorted."""
+    codes = random_codes(20_000, 200)
+    tracemalloc.start()
+    clusters.shared(codes)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 26 * len(codes) * 171
 
 
 def test_clusters_do_not_depend_on_the_order_or_the_strand():

@@ -261,6 +261,15 @@ def test_all_files_are_put_into_one_window(tmp_path):
     assert sequences.decode(narrow.codes[:12]) == [text[:7] for text in POSITIVES]
     assert sequences.decode(narrow.codes[12:]) == [f"{text}ACG"[2:9] for text in NEGATIVES]
     assert narrow.dropped == {cleaning.LONGER: 24}
+    assert data.sizes.tolist() == [8] * 12 + [11] * 12 and narrow.sizes.tolist() == [7] * 24
+    assert join([data.take(np.array([20, 3])), data]).sizes.tolist() == [11, 8, *data.sizes]
+
+
+def test_shuffles_have_the_size_of_their_sequence(tmp_path):
+    random = np.random.RandomState(0)
+    texts = ["".join(random.choice(list("ACGT"), 20 + i)) for i in range(15)]
+    data = load(Source(write(tmp_path / "p.txt", "\n".join(texts)), negatives="shuffle", negative_ratio=2))
+    assert data.sizes.tolist() == [*range(20, 35), *np.repeat(range(20, 35), 2)]
 
 
 def test_what_misleads_is_dropped_and_counted(tmp_path):

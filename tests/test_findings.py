@@ -2,8 +2,10 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.special import expit
+from sklearn.metrics import log_loss
 
-from tfbs import architectures, evaluation, report, splits
+from tfbs import architectures, calibration, evaluation, report, splits, thresholds
 from tfbs.architectures import Recipe
 from tfbs.attribution import Attribution
 from tfbs.explanation import Explained
@@ -85,6 +87,27 @@ def test_facts_name_the_motif_only_where_it_is_known(findings):
     assert facts["network parameters"] == "6,209"
     unknown = dataclasses.replace(findings.explained, motif_share=None)
     assert "attribution inside the planted motif" not in dataclasses.replace(findings, explained=unknown).facts()
+
+
+def test_facts_tell_the_threshold_and_the_calibration_before_and_after(findings):
+    facts = findings.facts()
+    threshold = thresholds.choose(findings.split.validation.labels, findings.fitted.validation)
+    assert facts["threshold of the MCC"] == f"probability {expit(threshold):.3g}, chosen on the validation part"
+    losses = []
+    for title, logits in zip(calibration.TITLES.values(), findings.calibrated.values(), strict=True):
+        told = facts[f"test part {title}"]
+        losses.append(float(told.rpartition(" ")[2]))
+        assert losses[-1] == pytest.approx(log_loss(findings.split.test.labels, expit(logits)), abs=1e-4)
+        assert told.startswith("Brier score 0.")
+    assert max(losses[1:]) < losses[0] / 2
+
+
+def test_a_constant_network_has_neither_a_threshold_nor_a_map(findings):
+    fitted = dataclasses.replace(findings.fitted, validation=np.zeros(150))
+    facts = dataclasses.replace(findings, fitted=fitted).facts()
+    reason = "since the validation part cannot tell a better one"
+    assert facts["threshold of the MCC"] == f"probability 0.5, {reason}"
+    assert [name for name in facts if name.startswith("test part")] == ["test part as trained"]
 
 
 def test_every_figure_of_the_report_is_drawn(findings):

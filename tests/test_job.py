@@ -66,7 +66,8 @@ def test_mlflow_run_logs_the_whole_contract(store):
     assert run.data.params.keys() >= {"arch", "dataset", "seed", "loss", "batch_size", "epochs", "motif", "threads"}
     areas = [f"test/{name}{end}" for name in ("auroc", "auprc") for end in ("", "_lo", "_hi")]
     others = ["accuracy", "brier", "ece", "recall_at_fdr10", "auroc_thresholded", "auprc_thresholded", "n"]
-    epochs = ["train/loss", "train/auroc", "val/loss", "val/auroc", "val/auprc"]
+    others += ["auprc_no_skill", "precision_at_n_positives", "precision_at_100", "mcc"]
+    epochs = ["train/loss", "train/auroc", "val/loss", "val/auroc", "val/auprc", "val/mcc_threshold"]
     curves = ["curve/roc_tpr", "curve/pr_precision", "curve/calibration", "curve/shap_position"]
     trust = ["shap/additivity_max", "shap/explainer_difference", "shap/motif_share"]
     trust += ["data/duplicate_share", "data/gc_auroc", "data/kmer_auroc"]
@@ -80,7 +81,7 @@ def test_mlflow_run_logs_the_whole_contract(store):
     artifacts = Path(store.client.download_artifacts(run.info.run_id, ""))
     plots = {f"{name}.png" for name in ("loss", "roc", "pr", "calibration", "shap_logos", "shap_position", "ism")}
     assert {path.name for path in (artifacts / "plots").iterdir()} == plots
-    expected = {"report.html", "attributions.npz", "predictions.json", "environment", "network"}
+    expected = {"report.html", "attributions.npz", "predictions.json", "calibration.json", "environment", "network"}
     assert expected <= set(os.listdir(artifacts))
     table = json.loads((artifacts / "predictions.json").read_text())
     assert table["columns"] == ["id", "label", "probability", "logit", "split"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from tfbs import leakage, sequences
+from tfbs import clusters, leakage, sequences
 from tfbs.architectures import Recipe
 from tfbs.datasets import Dataset, Source, load
 from tfbs.intervals import Estimate
@@ -84,6 +85,38 @@ def test_unknown_bases_that_tell_the_classes_are_told():
         "The share of unknown bases (N) alone reaches AUROC 1.0000: the classes differ in how their sequences were "
         "read."
     )
+
+
+def test_lengths_that_tell_the_classes_are_told(tmp_path):
+    """Positives of 20 to 80 bp beside negatives of 60 to 100, in windows of 100."""
+    random = np.random.RandomState(0)
+    sizes = [random.randint(*limits, 300) for limits in ((20, 81), (60, 101))]
+    for name, lengths in zip(("p.fa", "n.fa"), sizes, strict=True):
+        texts = ("".join(random.choice(list("ACGT"), length)) for length in lengths)
+        (tmp_path / name).write_text("".join(f">{name}{i}\n{text}\n" for i, text in enumerate(texts)))
+    source = Source(str(tmp_path / "p.fa"), negatives=str(tmp_path / "n.fa"))
+    split = make(load(source), Recipe(), Splitting("cluster"))
+    found, expected = report(split), roc_auc_score(1 - split.test.labels, split.test.sizes)
+    assert found.size.value == pytest.approx(expected) and expected > 0.85
+    assert found.sentences(1.0)[1:] == [
+        f"The length of the sequences alone reaches AUROC {expected:.4f}: a network may tell the classes by the random "
+        "bases that fill the shorter ones; set width= to a length that most of them reach."
+    ]
+    even = report(make(load(replace(source, width=15)), Recipe(), Splitting("cluster")))
+    assert even.size is None and len(even.sentences(1.0)) == 1
+
+
+def test_lengths_that_differ_little_are_not_told():
+    found = report(leaking())
+    assert len(replace(found, size=Estimate(0.6, 0.5, 0.7, 40)).sentences(1.0)) == len(found.sentences(1.0))
+
+
+def test_blocks_do_not_show(monkeypatch):
+    split = leaking()
+    expected = report(split)
+    monkeypatch.setattr(leakage, "BLOCK", 7)
+    monkeypatch.setattr(clusters, "BLOCK", 11)
+    assert report(split) == expected
 
 
 def test_a_clean_split_is_told_in_one_sentence():
@@ -225,6 +258,18 @@ def test_kmer_scores_of_many_training_sequences_are_fitted_to_some(simulated, mo
     some = kmer_scores(split.train, split.test)
     assert np.corrcoef(everything, some)[0, 1] > 0.9 and not np.allclose(everything, some)
     assert np.array_equal(some, kmer_scores(split.train, split.test))
+
+
+def test_kmers_take_few_bytes_each(monkeypatch):
+    """A number (4) and a count (8) of each."""
+    monkeypatch.setattr(leakage, "BLOCK", 500)
+    codes = np.random.RandomState(0).randint(0, 4, (20_000, 200)).astype(np.uint8)
+    tracemalloc.start()
+    counts = leakage._kmer_counts(codes, 6)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert counts.sum() == 20_000 * 195
+    assert peak < 14 * counts.sum()
 
 
 def test_kmers_with_n_are_skipped():

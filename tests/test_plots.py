@@ -13,6 +13,7 @@ from scipy.special import expit
 from sklearn import metrics
 
 from tfbs import plots
+from tfbs.calibration import TITLES, calibrated
 from tfbs.evaluation import calibration_curve, evaluate
 from tfbs.intervals import Estimate
 
@@ -64,6 +65,10 @@ def figures() -> dict[str, Figure]:
         made[f"roc {kind}"] = plots.roc(labels, logits, estimates["auroc"])
         made[f"precision_recall {kind}"] = plots.precision_recall(labels, logits, estimates["auprc"])
         made[f"calibration {kind}"] = plots.calibration(labels, expit(logits), estimates)
+        after = calibrated((labels, logits), logits)
+        made[f"recalibration {kind}"] = plots.calibration(
+            labels, expit(logits), estimates, {TITLES[name]: expit(after[name]) for name in list(after)[1:]}
+        )
     for epochs in (1, 10, 200):
         made[f"loss {epochs}"] = plots.loss(history(epochs))
     for n, length in ((1, 50), (8, 50), (1, 101), (2, 400)):
@@ -185,6 +190,26 @@ def test_calibration_draws_the_bins_their_bars_and_the_histogram(kind):
     assert "ECE 0.031 (95 % interval 0.000 to 0.060)" in texts(figure)
     assert "Brier score 0.00012 (95 % interval 3e-05 to 0.120)" in texts(figure)
     assert sum(bar.get_height() for bar in figure.axes[1].patches) == pytest.approx(120)
+
+
+def test_calibration_draws_what_each_map_makes_of_it():
+    labels, logits = scores("good")
+    after = {"halved": expit(logits / 2), "shifted": expit(logits + 1)}
+    figure = plots.calibration(labels, expit(logits), evaluate(labels, logits, resamples=20), after)
+    for title, probabilities in after.items():
+        curve = calibration_curve(labels, probabilities)
+        drawn = line(figure, title)
+        np.testing.assert_allclose(np.array(drawn.get_data()), [curve.predicted, curve.observed])
+        assert drawn.get_label() == f"{title}, ECE {curve.error:.3f}"
+
+
+def test_three_positives_in_1500_can_be_seen_below_the_calibration():
+    labels, logits = np.arange(1500) % 500 == 0, np.linspace(-9, 1, 1500)
+    axes = plots.calibration(labels, expit(logits), evaluate(labels, logits, resamples=20)).axes[1]
+    heights = [bar.get_height() for bar in axes.patches if bar.get_height()]
+    assert axes.get_yscale() == "log"
+    assert min(heights) == 3
+    assert axes.get_ylim()[0] < 1 < max(heights) < axes.get_ylim()[1]
 
 
 def test_loss_draws_each_epoch_from_one_with_whole_ticks():

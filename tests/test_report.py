@@ -34,3 +34,16 @@ def test_page_needs_no_other_file_and_escapes_names(summary):
     assert "<h1>baseline on &lt;a &amp; b&gt;</h1>" in page
     assert 'src="data:image/png;base64,iVBORw=="' in page
     assert not re.search(r"(?:src|href)=\"(?!data:)", page)
+
+
+def test_what_is_known_exactly_stands_below_its_metric():
+    estimates = {
+        "auprc": Estimate(0.4, 0.3, 0.5, 501),
+        "mcc": Estimate(-0.1, -0.2, 0.1, 501),
+        "auprc_no_skill": Estimate(0.002, 0.002, 0.002, 501),
+    }
+    assert Summary("", (), estimates, {}).rows == [
+        ("AUPRC", "0.4000", "0.3000 to 0.5000"),
+        ("AUPRC without skill", "0.0020", "exact"),
+        ("Matthews correlation (MCC)", "-0.1000", "-0.2000 to 0.1000"),
+    ]

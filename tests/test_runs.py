@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import astuple
+from pathlib import Path
 
 import mlflow
 import numpy as np
 import pytest
+from scipy.special import expit
+from sklearn.metrics import log_loss, matthews_corrcoef
 
-from tfbs import logbook, runs, tracking
+from tfbs import calibration, logbook, runs, thresholds, tracking
 from tfbs.architectures import Recipe
 from tfbs.errors import DataError, ParameterError
 from tfbs.splits import random_split
@@ -54,6 +58,29 @@ def test_an_entrant_is_read_back_as_it_was_logged(client, simulated):
     assert (found.n_weights, found.n_train, found.seconds, found.additivity) == (7, 1350, 1.5, 1e-6)
     assert found.test_digest == split.test.digest
     assert found.explanations is None
+
+
+def test_a_run_tells_its_threshold_and_its_calibration_before_and_after(client, simulated, tmp_path):
+    split = random_split(simulated, Recipe())
+    random = np.random.RandomState(1)
+    validation, test = (4.0 * part.labels + random.randn(len(part)) for part in (split.validation, split.test))
+    opened = made(client)
+    estimates = logbook.log_results(opened, split, (validation, test), seed=3)
+    logged = client.get_run(opened.run_id).data.metrics
+    threshold = thresholds.choose(split.validation.labels, validation)
+    assert logged["val/mcc_threshold"] == pytest.approx(threshold)
+    assert logged["test/mcc"] == pytest.approx(matthews_corrcoef(split.test.labels, test >= threshold))
+    assert logged["test/auprc_no_skill"] == pytest.approx(split.test.labels.mean())
+    assert {"test/precision_at_n_positives", "test/precision_at_100"} <= logged.keys()
+    table = json.loads(Path(client.download_artifacts(opened.run_id, "calibration.json", str(tmp_path))).read_text())
+    assert table["columns"] == ["calibration", "metric", "value", "lo", "hi", "n"]
+    values = {(row[0], row[1]): row[2] for row in table["data"]}
+    assert values["none", "ece"] == pytest.approx(estimates["ece"].value)
+    for method in calibration.METHODS:
+        mapped = expit(calibration.fit(split.validation.labels, validation, method)(test))
+        assert values[method, "log_loss"] == pytest.approx(log_loss(split.test.labels, mapped))
+        assert values[method, "brier"] == pytest.approx(np.mean((mapped - split.test.labels) ** 2))
+    assert len(values) == 9
 
 
 def test_a_run_without_predictions_is_no_entrant(client):

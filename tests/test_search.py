@@ -13,7 +13,7 @@ from tfbs import study
 from tfbs.architectures import ARCHITECTURES, Recipe
 from tfbs.datasets import Source
 from tfbs.errors import ParameterError
-from tfbs.search import Range, Request, Search, Space
+from tfbs.search import LABELLED, Range, Request, Search, Space
 from tfbs.simulation import Simulation
 from tfbs.study import Trial
 
@@ -32,7 +32,7 @@ WRONG = {
         "spark_master: expected only with engine=spark, received it with engine=local: leave it out."
     ),
     "--trial 3": 'Expected a known parameter, received "trial"; did you mean "trials"?',
-    "--archs basline": 'arch: expected one of baseline, modified, received "basline"; did you mean "baseline"?',
+    "--archs basline": 'arch: expected one of baseline, modified, gapped, received "basline"; did you mean "baseline"?',
     "--lr fast": 'lr: expected a number, several as 1e-3,1e-2 or a range as 1e-4:1e-2, received "fast".',
     "--lr 1e-4:1e-3:1e-2": (
         'lr: expected a number, several as 1e-3,1e-2 or a range as 1e-4:1e-2, received "1e-4:1e-3:1e-2".'
@@ -70,7 +70,7 @@ def test_one_sentence(command):
 def test_the_space_is_what_was_written():
     space = Space(loss="mse", optimizer="adam, sgd,adam", lr="1e-3:1e-1", batch_size="10:40", epochs="3")
     assert space.domains == {
-        "arch": tuple(ARCHITECTURES),
+        "arch": LABELLED,
         "loss": ("mse",),
         "optimizer": ("adam", "sgd"),
         "lr": Range(0.001, 0.1, True),

@@ -12,7 +12,8 @@ def choose(units: np.ndarray, labels: np.ndarray, share: float, seed: int) -> np
     """Choose units that hold a share of the sequences of each class.
 
     Units are taken in random order, each only if it brings the sum of the two classes' relative deviations from their
-    share down. If the outcome is off by more than 1 % of a class's share, the best of 64 orders counts.
+    share down. If the outcome is off by more than 1 % of a class's share, the best of 64 orders counts. Where every
+    unit is too large, the one that is nearest to the share is chosen.
 
     Parameters
     ----------
@@ -40,6 +41,8 @@ def choose(units: np.ndarray, labels: np.ndarray, share: float, seed: int) -> np
             chosen, nearest = drawn, distance
         if nearest <= NEAR:
             break
+    if not chosen.any():
+        chosen[np.argmin(np.abs(counts / np.maximum(share * counts.sum(0), 1e-9) - 1).sum(1))] = True
     return chosen[units]
 
 

@@ -10,6 +10,7 @@ Source of the two published networks: "Deep Learning for Genomics" (Packt, 2022)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -71,13 +72,17 @@ OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop", "nadam")
 
 @dataclass(frozen=True)
 class Architecture:
-    """A named builder with its default recipe and the shortest sequence it can take (bp)."""
+    """A named builder with its default recipe and the shortest sequence it can take (bp).
+
+    `taught` says how it is trained: by :class:`tfbs.distillation.Distiller` if True, else on the labels.
+    """
 
     name: str
     build: Callable[[int], keras.Model]
     recipe: Recipe
     min_length: int
     summary: str
+    taught: bool = False
 
     def require(self, length: int) -> None:
         """Raise ParameterError unless sequences of `length` bp are long enough."""
@@ -91,12 +96,12 @@ class Architecture:
 ARCHITECTURES: dict[str, Architecture] = {}
 
 
-def architecture(recipe: Recipe, min_length: int):
-    """Register a builder under its function name, with its recipe and shortest input (bp)."""
+def architecture(recipe: Recipe, min_length: int, taught: bool = False):
+    """Register a builder under its function name, with its recipe, its shortest input (bp) and how it is trained."""
 
     def register(build: Callable[[int], keras.Model]) -> Callable[[int], keras.Model]:
         summary = (build.__doc__ or "").strip().partition("\n")[0]
-        ARCHITECTURES[build.__name__] = Architecture(build.__name__, build, recipe, min_length, summary)
+        ARCHITECTURES[build.__name__] = Architecture(build.__name__, build, recipe, min_length, summary, taught)
         return build
 
     return register
@@ -133,6 +138,27 @@ def modified(length: int) -> keras.Model:
         stack += [layers.Dense(units, activation="relu"), layers.Dropout(0.2)]
     stack += [layers.Dense(units, activation="relu") for units in (16, 16, 8, 8, 4, 4)]
     return keras.Sequential([*stack, layers.Dense(2, activation="softmax")], name="modified")
+
+
+@architecture(Recipe(lr=1e-2, batch_size=1024, epochs=3, val_size=0.05), min_length=11, taught=True)
+def gapped(length: int) -> keras.Model:
+    """Conv1D(4096, 11) ReLU, Conv1D(1, 1), weighted sum over positions; taught by a gapped k-mer machine.
+
+    Both strands of a sequence get the same logit: see :mod:`tfbs.distillation`. 188,418 parameters and one a position.
+    """
+    import keras
+    from keras import layers
+
+    return keras.Sequential(
+        [
+            keras.Input((length, 4), name="sequence"),
+            layers.Conv1D(4096, 11, activation="relu", name="word"),
+            layers.Conv1D(1, 1, name="score"),
+            layers.Flatten(),
+            layers.Dense(1, activation="sigmoid", name="logit"),
+        ],
+        name="gapped",
+    )
 
 
 def get(name: str) -> Architecture:
@@ -174,6 +200,13 @@ def build(name: str, length: int) -> keras.Model:
     chosen = get(name)
     chosen.require(length)
     return chosen.build(length)
+
+
+def width(model: keras.Model) -> int:
+    """Numbers that the widest layer of a network holds for each base of its input: what sets the memory of a batch."""
+    sizes = [math.prod(layer.output.shape[1:]) for layer in model.layers if not hasattr(layer, "layers")]
+    inner = [width(layer) for layer in model.layers if hasattr(layer, "layers")]
+    return max([-(-max(sizes) // model.input_shape[1]), *inner])
 
 
 def logit_model(model: keras.Model) -> keras.Model:

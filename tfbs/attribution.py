@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import rescale, shap_graph
+from . import architectures, rescale, shap_graph
 from .errors import AttributionError
 from .negatives import dinucleotide_shuffle
 from .sequences import one_hot
@@ -29,6 +29,7 @@ ADDITIVITY_LIMIT = 1e-2
 """Relative additivity error from which on attributions are refused."""
 
 _POSITIONS = 200_000
+_NUMBERS = 1 << 24
 _TRACED_FROM = 1_000_000
 _FLOAT32_RESOLUTION = 1e-6
 
@@ -79,9 +80,10 @@ def deep_shap(
     """Attribute the logit to the bases with DeepSHAP.
 
     The result equals ``shap.DeepExplainer(model, references).shap_values(x)`` summed over the channels. Memory holds
-    about 200,000 positions of pairs at a time, or the references of one sequence if these are more. For networks
-    that go through shap's graph, TensorFlow's gradients are patched for the whole process while it is traced (a
-    fraction of a second): do not train meanwhile in another thread. They are restored whatever happens.
+    about 200,000 positions of pairs at a time (fewer where a network is wide), or the references of one sequence if
+    these are more. For networks that go through shap's graph, TensorFlow's gradients are patched for the whole process
+    while it is traced (a fraction of a second): do not train meanwhile in another thread. They are restored whatever
+    happens.
 
     Parameters
     ----------
@@ -117,7 +119,8 @@ def deep_shap(
     if n * references.shape[1] * length >= _TRACED_FROM:
         row = (None, length, 4)
         explain = tf.function(explain, input_signature=[tf.TensorSpec(row), tf.TensorSpec((None, *row))])
-    step = max(1, _POSITIONS // (references.shape[1] * length))
+    positions = min(_POSITIONS, _NUMBERS // architectures.width(model))
+    step = max(1, positions // (references.shape[1] * length))
     shared = len(references) == 1
     parts = []
     for start in range(0, n, step):
@@ -239,7 +242,7 @@ def ism(model: keras.Model, x: np.ndarray, batch: int = 4096, progress: Progress
     x : ndarray, shape (n, L, 4)
         One-hot sequences.
     batch : int
-        Substituted sequences per forward pass.
+        Substituted sequences per forward pass, at most; fewer where a network is wide.
     progress : callable, optional
         Called with (substitutions done, substitutions in all) after each batch.
 
@@ -256,6 +259,7 @@ def ism(model: keras.Model, x: np.ndarray, batch: int = 4096, progress: Progress
     """
     x, _ = _checked(model, x, np.asarray(x)[:1])
     forward = shap_graph.forward_function(model)
+    batch = max(1, min(batch, 8 * _NUMBERS // (architectures.width(model) * x.shape[1])))
     logits = np.concatenate([forward(x[start : start + batch]).numpy() for start in range(0, len(x), batch)])
     change = np.zeros(x.size, np.float32)
     absent = np.flatnonzero(x == 0)

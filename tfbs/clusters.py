@@ -9,6 +9,7 @@ half. Everything is sorting of integers: no alignment.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +22,8 @@ PERIODS = range(1, 7)
 REPEAT_SHARE = 0.8
 COMMON_SHARE = 0.01
 COMMON_AT_LEAST = 100
-MAX_WORDS = 2**25
-BLOCK = 2**14
+MAX_WORDS = 2**24
+BLOCK = 2**10
 
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 _NONE = np.uint64(2**64 - 1)
@@ -34,7 +35,7 @@ class Shared:
 
     Attributes
     ----------
-    rows, starts, words : ndarray of int64, shape (M,)
+    rows, starts, words : ndarray of int, shape (M,)
         Sequence, 0-based position in it, and number of the word; sorted by word, then sequence, then position.
     holders : ndarray of int64, shape (number of words,)
         How many sequences hold each word.
@@ -79,9 +80,10 @@ class Shared:
         touched, row = np.unique(self.rows[common], return_inverse=True)
         flags = np.zeros((len(touched), self.size[1] - self.length + 1), bool)
         flags[row, self.starts[common]] = True
-        covered = _mostly_covered(flags, self.length)
+        for first in range(0, len(flags), BLOCK):
+            flags[first : first + BLOCK] = _mostly_covered(flags[first : first + BLOCK], self.length)
         at = np.minimum(np.searchsorted(touched, self.rows), len(touched) - 1)
-        return ~((touched[at] == self.rows) & covered[at, self.starts])
+        return ~((touched[at] == self.rows) & flags[at, self.starts])
 
 
 @dataclass(frozen=True)
@@ -156,37 +158,34 @@ def find(codes: np.ndarray) -> Clusters:
         cap //= 2
 
 
-def shared(codes: np.ndarray) -> Shared:
+def shared(*parts: np.ndarray) -> Shared:
     """Find the words that occur more than once, on either strand.
 
-    Words that hold N, and short tandem repeats, are left out. Above :data:`MAX_WORDS` words (about 460,000 sequences of
-    101 bp, 196,000 of 200 bp) only minimizers are kept, the smallest hash of every `window` consecutive words (Roberts
-    et al., Bioinformatics 20, 3363-3369, 2004), so that the memory is bounded.
+    Words that hold N, and short tandem repeats, are left out. Above :data:`MAX_WORDS` words (about 230,000 sequences of
+    101 bp, 98,000 of 200 bp) only minimizers are kept, the smallest hash of every `window` consecutive words (Roberts
+    et al., Bioinformatics 20, 3363-3369, 2004), so that the memory is bounded: half a gigabyte, whatever the data.
 
     Parameters
     ----------
-    codes : ndarray of uint8, shape (N, L)
-        A, C, G, T, N = 0 .. 4.
+    *parts : ndarray of uint8, shape (N, L)
+        A, C, G, T, N = 0 .. 4; rows are counted from the first part to the last.
 
     Returns
     -------
     Shared
     """
-    n, width = codes.shape
+    n, width = sum(map(len, parts)), parts[0].shape[1]
     k = word_length(width)
     total = n * (width - k + 1)
     window = 1 if total <= MAX_WORDS else min(2 * total // MAX_WORDS, width - k + 1)
-    keys, places = _hashes(codes, k, window)
+    keys, places = _repeated(list(_hashes(parts, k, window)))
     order = np.argsort(keys, kind="stable")
     keys, places = keys[order], places[order]
-    several = np.zeros(len(keys), bool)
-    several[1:] = keys[1:] == keys[:-1]
-    several[:-1] |= several[1:]
-    keys, places = keys[several], places[several]
+    del order
     rows, starts = np.divmod(places, width)
     first = np.ones(len(keys), bool)
     first[1:] = keys[1:] != keys[:-1]
-    words = np.cumsum(first) - 1
+    words = np.cumsum(first, dtype=np.int32) - 1
     first[1:] |= rows[1:] != rows[:-1]
     return Shared(rows, starts, words, np.bincount(words[first]), (n, width), k, window)
 
@@ -231,49 +230,66 @@ def _components(links: np.ndarray, n: int) -> np.ndarray:
     return connected_components(graph, directed=False)[1]
 
 
-def _hashes(codes: np.ndarray, k: int, window: int) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes of the words that are kept, each as the smaller of its two strands, and their places, row * L + start."""
-    keys, places = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
-    for first in range(0, len(codes), BLOCK):
-        block = codes[first : first + BLOCK]
-        hashes = _mixed(np.minimum(*_packed(np.minimum(block, 3).astype(np.uint64), k)))
-        hashes[(_windowed(block == sequences.N, k) > 0) | _mostly_covered(_repeats(block, k), k)] = _NONE
-        kept = _lowest(hashes, window) & (hashes != _NONE)
-        rows, starts = np.nonzero(kept)
-        keys.append(hashes[kept])
-        places.append((first + rows) * codes.shape[1] + starts)
-    return np.concatenate(keys), np.concatenate(places)
+def _hashes(parts: tuple[np.ndarray, ...], k: int, window: int) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yield hashes of the words that are kept, each as the smaller of its two strands, and places, row * L + start."""
+    width, before = parts[0].shape[1], 0
+    kind = np.promote_types(np.int32, np.min_scalar_type(-width * sum(map(len, parts))))
+    for part in parts:
+        for first in range(0, max(len(part), 1), BLOCK):
+            block = part[first : first + BLOCK]
+            hashes = _mixed(np.minimum(*_packed(np.minimum(block, 3), k)))
+            hashes[(_windowed(block == sequences.N, k) > 0) | _mostly_covered(_repeats(block, k), k)] = _NONE
+            kept = _lowest(hashes, window) & (hashes != _NONE)
+            rows, starts = np.nonzero(kept)
+            yield hashes[kept], ((before + first + rows) * width + starts).astype(kind)
+        before += len(part)
+
+
+def _repeated(blocks: list[tuple[np.ndarray, ...]]) -> Iterator[np.ndarray]:
+    """Join blocks of :func:`_hashes` without the hashes that occur once, which `blocks` loses too."""
+    keys = np.concatenate([block[0] for block in blocks])
+    keys.sort()
+    several = np.append(keys[1:][keys[1:] == keys[:-1]], _NONE)
+    del keys
+    for i, block in enumerate(blocks):
+        kept = several[np.searchsorted(several, block[0])] == block[0]
+        blocks[i] = tuple(column[kept] for column in block)
+    return map(np.concatenate, zip(*blocks, strict=True))
 
 
 def _lowest(hashes: np.ndarray, window: int) -> np.ndarray:
     """Tell which hashes are the lowest of any `window` neighbours."""
-    if window == 1:
-        return np.ones(hashes.shape, bool)
-    width = hashes.shape[1] - window + 1
-    lowest = hashes[:, :width].copy()
-    for offset in range(1, window):
-        np.minimum(lowest, hashes[:, offset : offset + width], out=lowest)
-    found = np.zeros(hashes.shape, bool)
-    for offset in range(window):
-        found[:, offset : offset + width] |= hashes[:, offset : offset + width] == lowest
-    return found
+    lowest = _over(np.minimum, hashes, window)
+    return _over(np.maximum, np.pad(lowest, ((0, 0), (window - 1, window - 1))), window) == hashes
+
+
+def _over(combine: Callable, values: np.ndarray, width: int) -> np.ndarray:
+    """Smallest or largest of any `width` neighbours (`combine` is the ufunc), from windows that double."""
+    span = 1
+    while span < width:
+        step = min(span, width - span)
+        values, span = combine(values[:, :-step], values[:, step:]), span + step
+    return values
 
 
 def _packed(bases: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Words of k bases (at most 32) at 2 bits each, and their reverse complements: two uint64 (n, L - k + 1)."""
+    """Words of k bases (at most 32) at 2 bits each, and their reverse complements: two (n, L - k + 1).
+
+    Their type is the smallest unsigned integer that holds them; of 17 bases and more, uint64.
+    """
     if k == 1:
-        return bases, np.uint64(3) - bases
+        return bases, 3 - bases
+    kind = np.min_scalar_type(4**k - 1).type
     left = k // 2
     right = k - left
     width = bases.shape[1] - k + 1
-    forward, reverse = _packed(bases, left)
+    forward, reverse = (words.astype(kind) for words in _packed(bases, left))
     heads, tails = forward[:, :width], reverse[:, :width]
     if right != left:
-        forward, reverse = _packed(bases, right)
-    shift_right, shift_left = np.uint64(2 * right), np.uint64(2 * left)
+        forward, reverse = (words.astype(kind) for words in _packed(bases, right))
     return (
-        (heads << shift_right) | forward[:, left : left + width],
-        (reverse[:, left : left + width] << shift_left) | tails,
+        (heads << kind(2 * right)) | forward[:, left : left + width],
+        (reverse[:, left : left + width] << kind(2 * left)) | tails,
     )
 
 
@@ -303,8 +319,10 @@ def _mostly_covered(flags: np.ndarray, k: int) -> np.ndarray:
 
 
 def _windowed(flags: np.ndarray, width: int) -> np.ndarray:
-    """Count the flags in every window of `width` positions."""
-    kind = np.int16 if flags.shape[1] < 2**15 else np.int32
-    sums = np.zeros((flags.shape[0], flags.shape[1] + 1), kind)
-    np.cumsum(flags, axis=1, out=sums[:, 1:])
-    return sums[:, width:] - sums[:, :-width]
+    """Count the flags in every window of `width` positions, at most 255: uint8, from the counts of half a window."""
+    if width == 1:
+        return flags.view(np.uint8)
+    half, wanted = width // 2, flags.shape[1] - width + 1
+    counts = _windowed(flags, half)
+    counts = counts[:, :wanted] + counts[:, half : half + wanted]
+    return counts + flags[:, width - 1 :] if width % 2 else counts

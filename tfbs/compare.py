@@ -12,7 +12,6 @@ from . import (
     comparison,
     datasets,
     environment,
-    evaluation,
     explanation,
     gallery,
     logbook,
@@ -228,17 +227,7 @@ def _log_replicate(
         if isinstance(outcome, Lost):
             child.give_up(outcome.reason)
             return
-        logbook.log_parts(child, part.split)
-        child.params({"threads": outcome.threads, "n_weights": outcome.n_weights})
-        child.metrics({"time/training_s": outcome.seconds})
-        child.epochs(outcome.history)
-        logbook.log_results(child, part.split, (outcome.validation, outcome.test), task.seed)
-        logbook.log_trust(child, part.split, outcome.explained)
-        with child.artifacts() as folder:
-            (folder / "network").mkdir()
-            (folder / "network" / f"{contender.arch}.keras").write_bytes(outcome.network)
-            logbook.save_attributions(folder, part.split, outcome.explained)
-        child.tags({"verdict": "trained" if evaluation.trained(outcome.validation) else "did not train"})
+        logbook.log_replicate(child, part.split, outcome, task.seed)
 
 
 def _log(opened: Run, found: Comparison, story: Story, metric: str) -> None:

@@ -95,7 +95,8 @@ class Entrant:
 class Spread:
     """A metric over the seeds that trained: mean, sd, extremes, and Student's 95 % interval of the mean.
 
-    The metrics lie between 0 and 1, and so do the limits. With one seed, sd and limits are NaN.
+    The limits lie between 0 and 1, as the metrics do, those of the MCC between -1 and 1. With one seed, sd and limits
+    are NaN.
     """
 
     mean: float
@@ -148,7 +149,7 @@ class Group:
         sd = float(values.std(ddof=1)) if n > 1 else float("nan")
         half = float(t.ppf(0.975, n - 1) * sd / n**0.5) if n > 1 else float("nan")
         mean = float(values.mean())
-        lo, hi = np.clip([mean - half, mean + half], 0, 1)
+        lo, hi = np.clip([mean - half, mean + half], -1 if metric == "mcc" else 0, 1)
         return Spread(mean, sd, float(lo), float(hi), float(values.min()), float(values.max()), n)
 
 

@@ -29,6 +29,7 @@ MIN_PER_CLASS = 10
 SHUFFLE, GENOMIC = "shuffle", "genomic"
 REGIONS = (".bed", ".narrowpeak")
 WIDTH = 101
+ARRAYS, TEXTS = ("codes", "labels", "starts", "sizes"), ("ids", "groups", "parts")
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,8 @@ class Dataset:
         One a sequence: "train", "validation" or "test"; empty unless the data come with a split of their own.
     dropped : mapping of str to int
         What reading left out, and what it changed, in plain words -> how many; in the order in which it was done.
+    sizes : ndarray of int32, shape (N,)
+        Bases that each sequence brought; the others were filled in, see :func:`tfbs.cleaning.window`.
     """
 
     name: str
@@ -66,10 +69,12 @@ class Dataset:
     groups: Sequence[str] = ()
     parts: Sequence[str] = ()
     dropped: Mapping[str, int] = field(default_factory=dict)
+    sizes: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
 
     def __post_init__(self):
-        if not len(self.starts):
-            object.__setattr__(self, "starts", np.full(len(self.labels), -1, np.int32))
+        for name, value in (("starts", -1), ("sizes", self.length)):
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.full(len(self.labels), value, np.int32))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -89,8 +94,8 @@ class Dataset:
 
     def take(self, rows: np.ndarray) -> Dataset:
         """Return the rows with the given indices as a data set of their own."""
-        texts = {name: _pick(getattr(self, name), rows) for name in ("ids", "groups", "parts")}
-        return replace(self, codes=self.codes[rows], labels=self.labels[rows], starts=self.starts[rows], **texts)
+        arrays = {name: getattr(self, name)[rows] for name in ARRAYS}
+        return replace(self, **arrays, **{name: _pick(getattr(self, name), rows) for name in TEXTS})
 
 
 def _pick(texts: Sequence[str], rows: np.ndarray) -> Sequence[str]:
@@ -101,9 +106,9 @@ def _pick(texts: Sequence[str], rows: np.ndarray) -> Sequence[str]:
 
 def join(parts: Sequence[Dataset]) -> Dataset:
     """Put parts of one data set after one another; a sequence may stand in several."""
-    whole = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("codes", "labels", "starts")}
-    texts = {name: _together([getattr(part, name) for part in parts], parts) for name in ("ids", "groups", "parts")}
-    return replace(parts[0], **whole, **texts)
+    arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
+    texts = {name: _together([getattr(part, name) for part in parts], parts) for name in TEXTS}
+    return replace(parts[0], **arrays, **texts)
 
 
 def _together(texts: Sequence[Sequence[str]], owners: Sequence) -> Sequence[str]:
@@ -362,32 +367,32 @@ def _assemble(source: Source, name: str, files: list[Records], labels: Sequence[
         "parts": _together([records.parts for records in files], files),
     }
     windows = cleaning.cut(files, source.width)
-    data, dropped = Dataset(name, windows.codes, np.concatenate(labels), **texts), dict(windows.changed)
-    data, sizes = _clean(data, windows.sizes, dropped)
+    data = Dataset(name, windows.codes, np.concatenate(labels), **texts, sizes=windows.sizes.astype(np.int32))
+    dropped = dict(windows.changed)
+    data = _clean(data, dropped)
     if source.negatives == SHUFFLE:
-        data, sizes = _clean(*_with_shuffles(data, sizes, source), dropped)
+        data = _clean(_with_shuffles(data, source), dropped)
     cleaning.require_classes(name, data.labels, MIN_PER_CLASS, dropped)
-    return replace(data, codes=cleaning.fill(Windows(data.codes, sizes)), dropped=dropped)
+    return replace(data, codes=cleaning.fill(Windows(data.codes, data.sizes)), dropped=dropped)
 
 
-def _clean(data: Dataset, sizes: np.ndarray, dropped: dict[str, int]) -> tuple[Dataset, np.ndarray]:
+def _clean(data: Dataset, dropped: dict[str, int]) -> Dataset:
     """Keep what :func:`tfbs.cleaning.clean` keeps, and add to the counts of what was dropped."""
-    rows, counts = cleaning.clean(Windows(data.codes, sizes), data.labels, data.parts)
+    rows, counts = cleaning.clean(Windows(data.codes, data.sizes), data.labels, data.parts)
     for reason, count in counts.items():
         dropped[reason] = dropped.get(reason, 0) + count
-    return (data, sizes) if len(rows) == len(data) else (data.take(rows), sizes[rows])
+    return data if len(rows) == len(data) else data.take(rows)
 
 
-def _with_shuffles(data: Dataset, sizes: np.ndarray, source: Source) -> tuple[Dataset, np.ndarray]:
+def _with_shuffles(data: Dataset, source: Source) -> Dataset:
     """Add shuffles of the positives of every part that has no negatives of its own."""
     parts = np.asarray(data.parts or [""] * len(data))
     rows = np.flatnonzero(~np.isin(parts, parts[data.labels == 0]))
     positives = data.take(rows)
-    made = cleaning.shuffled(Windows(positives.codes, sizes[rows]), source.negative_ratio, source.negative_seed)
+    made = cleaning.shuffled(Windows(positives.codes, positives.sizes), source.negative_ratio, source.negative_seed)
     shuffles = positives.take(np.repeat(np.arange(len(rows)), source.negative_ratio))
     ids = Texts.of(f"{name}:shuffle{k % source.negative_ratio + 1}" for k, name in enumerate(shuffles.ids))
-    negatives = replace(shuffles, codes=made.codes, labels=np.zeros(len(ids), np.uint8), ids=ids)
-    return join([data, negatives]), np.concatenate([sizes, made.sizes])
+    return join([data, replace(shuffles, codes=made.codes, labels=np.zeros(len(ids), np.uint8), ids=ids)])
 
 
 def _read_labels(path: Path, records: Records, header: int = 0) -> np.ndarray:

@@ -115,7 +115,7 @@ class Worker:
             return bool(stopped)
 
         try:
-            trainer = training.Trainer(task.arch, task.recipe, self.parts[0].length)
+            trainer = training.trainer(task.arch, task.recipe, self.parts[0].length)
             trained = trainer.fit(self.parts, task.seed, on_epoch)
         except TrainingError as error:
             return Outcome("failed", COLLAPSED, reason=str(error))

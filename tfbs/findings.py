@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import expit
 
-from . import attribution, evaluation, plots, sequences
+from . import attribution, calibration, evaluation, plots, sequences, thresholds
 from .explanation import Explained
 from .intervals import Estimate
 from .leakage import Leakage
-from .report import Summary
+from .report import LABELS, Summary
 from .settings import REFERENCES, Settings
 from .splits import Split
 from .training import Trained
@@ -54,6 +55,11 @@ class Findings:
     explained: Explained
     ism: np.ndarray
 
+    @cached_property
+    def calibrated(self) -> dict[str, np.ndarray]:
+        """Logits of the test part before and after calibration, see :func:`tfbs.calibration.calibrated`."""
+        return calibration.calibrated((self.split.validation.labels, self.fitted.validation), self.fitted.test)
+
     def summary(self, standing: str) -> Summary:
         """Tell it all; `standing` is the sentence on the registered version."""
         title = f"{self.settings.arch}, seed {self.settings.seed}, on {self.split.train.name}"
@@ -91,6 +97,7 @@ class Findings:
         if split.how:
             facts["split"] = split.how
         facts |= {_counted(reason): f"{count:,}" for reason, count in split.train.dropped.items() if count}
+        facts |= self._decisions()
         if explained.motif_share is not None:
             facts["attribution inside the planted motif"] = f"{explained.motif_share:.2f}"
         return facts | {
@@ -99,6 +106,20 @@ class Findings:
             "data digest (SHA-256)": split.data_digest[:16],
             "split digest (SHA-256)": split.digest[:16],
         }
+
+    def _decisions(self) -> dict[str, str]:
+        """Tell the threshold of the calls, and how far probabilities can be believed."""
+        labels, logits = self.split.validation.labels, self.fitted.validation
+        threshold = thresholds.choose(labels, logits)
+        reason = "chosen on the validation part"
+        if not evaluation.informative(labels, logits):
+            reason = "since the validation part cannot tell a better one"
+        facts = {"threshold of the MCC": f"probability {expit(threshold):.3g}, {reason}"}
+        for method, mapped in self.calibrated.items():
+            found = evaluation.reliability(self.split.test.labels, mapped, resamples=2)
+            told = (f"{LABELS[name]} {estimate.value:.4f}" for name, estimate in found.items())
+            facts[f"test part {calibration.TITLES[method]}"] = ", ".join(told)
+        return facts
 
     def figures(self) -> Iterator[tuple[str, Figure]]:
         """Yield (name, figure) in the order of the report."""
@@ -111,10 +132,11 @@ class Findings:
         titles = [f"{test.ids[row]}, probability {probabilities[row]:.3f}" for row in rows]
         references = f"{self.settings.n_references} {REFERENCES[self.settings.references]}"
         profiled = result.contributions[labels[explained.rows] == 1]
+        after = {calibration.TITLES[method]: expit(self.calibrated[method]) for method in list(self.calibrated)[1:]}
         yield "loss", plots.loss(fitted.trained.history)
         yield "roc", plots.roc(labels, fitted.test, self.estimates["auroc"])
         yield "pr", plots.precision_recall(labels, fitted.test, self.estimates["auprc"])
-        yield "calibration", plots.calibration(labels, probabilities, self.estimates)
+        yield "calibration", plots.calibration(labels, probabilities, self.estimates, after)
         yield "shap_logos", plots.logos(contributions, titles, test.starts[rows], width, references)
         yield "shap_position", plots.position_profile(np.abs(profiled).mean(0), n=len(profiled))
         sequence = sequences.decode(test.codes[rows[:1]])[0]

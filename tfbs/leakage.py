@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 KMER = 6
 MAX_FITTED = 100_000
-BLOCK = 2**15
+TELLING_SIZE = 0.6
+BLOCK = 2**13
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,8 @@ class Leakage:
         AUROC of a logistic regression on :data:`KMER`-mer counts.
     unknown : Estimate or None
         AUROC of the share of N; None without N.
+    size : Estimate or None
+        AUROC of the length that sequences had before they were filled; None if none of the test part was.
     """
 
     test: Overlap
@@ -85,6 +89,7 @@ class Leakage:
     gc: Estimate
     kmer: Estimate
     unknown: Estimate | None = None
+    size: Estimate | None = None
 
     @property
     def duplicate_share(self) -> float:
@@ -102,6 +107,11 @@ class Leakage:
             found.append(
                 f"The share of unknown bases (N) alone reaches AUROC {self.unknown.value:.4f}: the classes differ in "
                 "how their sequences were read."
+            )
+        if self.size and self.size.value > TELLING_SIZE:
+            found.append(
+                f"The length of the sequences alone reaches AUROC {self.size.value:.4f}: a network may tell the classes"
+                " by the random bases that fill the shorter ones; set width= to a length that most of them reach."
             )
         found += _told(self.test, "test", self.word)
         found += _told(self.validation, "validation", self.word)
@@ -135,10 +145,11 @@ def report(split: Split) -> Leakage:
     Leakage
     """
     train, test = split.train, split.test
-    (validation_overlap, test_overlap), words = overlaps(train, (split.validation, test))
     gc, kmer = (auroc(test.labels, scores(train, test)) for scores in (gc_scores, kmer_scores))
     unknown = auroc(test.labels, unknown_scores(train, test)) if (test.codes == sequences.N).any() else None
-    return Leakage(test_overlap, validation_overlap, words.length, words.window, gc, kmer, unknown)
+    size = auroc(test.labels, size_scores(train, test)) if (test.sizes < test.length).any() else None
+    (validation_overlap, test_overlap), words = overlaps(train, (split.validation, test))
+    return Leakage(test_overlap, validation_overlap, words.length, words.window, gc, kmer, unknown, size)
 
 
 def overlaps(train: Dataset, parts: tuple[Dataset, ...]) -> tuple[list[Overlap], clusters.Shared]:
@@ -158,7 +169,7 @@ def overlaps(train: Dataset, parts: tuple[Dataset, ...]) -> tuple[list[Overlap],
     words : Shared
         The words looked at, over all parts. Only telling ones count (:meth:`tfbs.clusters.Shared.telling`).
     """
-    words = clusters.shared(np.concatenate([train.codes, *(part.codes for part in parts)]))
+    words = clusters.shared(train.codes, *(part.codes for part in parts))
     telling = words.telling(words.cap)
     trained = np.zeros(len(words.holders), bool)
     trained[words.words[telling & (words.rows < len(train))]] = True
@@ -190,12 +201,17 @@ def gc_scores(train: Dataset, test: Dataset) -> np.ndarray:
     ndarray of float64, shape (n_test,)
         GC share of the known bases, negated if the training positives are poorer in GC than the negatives.
     """
-    return _signed(train, _gc(train.codes), _gc(test.codes))
+    return _signed(train, *(_by_block(_gc, part.codes) for part in (train, test)))
 
 
 def unknown_scores(train: Dataset, test: Dataset) -> np.ndarray:
     """Score test sequences by their share of N alone, signed as in :func:`gc_scores`; float64 (n_test,)."""
-    return _signed(train, *((part.codes == sequences.N).mean(1) for part in (train, test)))
+    return _signed(train, *(_by_block(_unknown, part.codes) for part in (train, test)))
+
+
+def size_scores(train: Dataset, test: Dataset) -> np.ndarray:
+    """Score test sequences by the length they had before they were filled, signed as in :func:`gc_scores`."""
+    return _signed(train, train.sizes, test.sizes)
 
 
 def kmer_scores(train: Dataset, test: Dataset, k: int = KMER) -> np.ndarray:
@@ -217,8 +233,7 @@ def kmer_scores(train: Dataset, test: Dataset, k: int = KMER) -> np.ndarray:
         rows = np.sort(np.random.RandomState(0).choice(rows, MAX_FITTED, replace=False))
     model = LogisticRegression(max_iter=1000)
     model.fit(_kmer_counts(train.codes[rows], k), train.labels[rows])
-    blocks = range(0, len(test), BLOCK)
-    return np.concatenate([model.decision_function(_kmer_counts(test.codes[at : at + BLOCK], k)) for at in blocks])
+    return _by_block(lambda codes: model.decision_function(_kmer_counts(codes, k)), test.codes)
 
 
 def _told(part: Overlap, name: str, word: int) -> list[str]:
@@ -252,6 +267,15 @@ def _signed(train: Dataset, known: np.ndarray, scores: np.ndarray) -> np.ndarray
     return scores if rises else -scores
 
 
+def _by_block(measure: Callable[[np.ndarray], np.ndarray], codes: np.ndarray) -> np.ndarray:
+    """Measure every sequence, few at a time."""
+    return np.concatenate([measure(codes[at : at + BLOCK]) for at in range(0, len(codes), BLOCK)])
+
+
+def _unknown(codes: np.ndarray) -> np.ndarray:
+    return (codes == sequences.N).mean(1)
+
+
 def _gc(codes: np.ndarray) -> np.ndarray:
     known = np.maximum((codes != sequences.N).sum(1), 1)
     return ((codes == 1) | (codes == 2)).sum(1) / known
@@ -261,6 +285,16 @@ def _kmer_counts(codes: np.ndarray, k: int) -> csr_matrix:
     """Count k-mers without N, each with its reverse complement under the smaller of their two numbers: (n, 4**k)."""
     from scipy.sparse import csr_matrix
 
+    blocks = (_kmers(codes[at : at + BLOCK], k) for at in range(0, len(codes), BLOCK))
+    words, sizes = map(np.concatenate, zip(*blocks, strict=True))
+    ends = np.concatenate([[0], sizes.cumsum()])
+    counts = csr_matrix((np.ones(len(words)), words, ends), shape=(len(codes), 4**k))
+    counts.sum_duplicates()
+    return counts
+
+
+def _kmers(codes: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Give the numbers of all k-mers, int32, sequence after sequence, and how many each sequence has."""
     n, length = codes.shape
     width = max(length - k + 1, 0)
     forward, backward = np.zeros((n, width), np.int32), np.zeros((n, width), np.int32)
@@ -271,8 +305,4 @@ def _kmer_counts(codes: np.ndarray, k: int) -> csr_matrix:
         forward = forward * 4 + letter
         backward += (3 - letter) << 2 * offset
         valid &= base != sequences.N
-    ends = np.concatenate([[0], valid.sum(1).cumsum()])
-    words = np.minimum(forward, backward)[valid]
-    counts = csr_matrix((np.ones(len(words)), words, ends), shape=(n, 4**k))
-    counts.sum_duplicates()
-    return counts
+    return np.minimum(forward, backward)[valid], valid.sum(1)

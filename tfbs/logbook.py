@@ -13,11 +13,12 @@ from pathlib import Path
 import numpy as np
 from scipy.special import expit
 
-from . import evaluation
+from . import calibration, evaluation, thresholds
 from .datasets import Dataset
 from .explanation import Explained
 from .intervals import Estimate
 from .leakage import Leakage
+from .replicates import Replicate
 from .splits import Split
 from .tracking import Run
 
@@ -58,11 +59,15 @@ def log_results(opened: Run, split: Split, logits: tuple[np.ndarray, np.ndarray]
     Returns
     -------
     dict of str to Estimate
-        See :func:`tfbs.evaluation.evaluate`.
+        See :func:`tfbs.evaluation.evaluate` and :func:`tfbs.thresholds.evaluate`.
     """
     validation, test = logits
+    threshold = thresholds.choose(split.validation.labels, validation)
     estimates = evaluation.evaluate(split.test.labels, test, seed)
+    estimates |= thresholds.evaluate(split.test.labels, test, threshold)
+    opened.metrics({"val/mcc_threshold": threshold})
     opened.estimates({f"test/{name}": estimate for name, estimate in estimates.items()})
+    log_calibration(opened, split, logits, seed)
     log_curves(opened, split.test.labels, test)
     log_predictions(opened, {"validation": (split.validation, validation), "test": (split.test, test)})
     return estimates
@@ -81,6 +86,17 @@ def log_curves(opened: Run, labels: np.ndarray, logits: np.ndarray) -> None:
     opened.curve("calibration", calibration.observed, bins * width + width // 2)
 
 
+def log_calibration(opened: Run, split: Split, logits: tuple[np.ndarray, np.ndarray], seed: int) -> None:
+    """Log ``calibration.json``: how far the test part's probabilities can be believed, before and after each map."""
+    validation, test = logits
+    rows = [
+        {"calibration": method, "metric": name, **asdict(estimate)}
+        for method, mapped in calibration.calibrated((split.validation.labels, validation), test).items()
+        for name, estimate in evaluation.reliability(split.test.labels, mapped, seed).items()
+    ]
+    opened.table(rows, "calibration.json")
+
+
 def log_predictions(opened: Run, parts: Mapping[str, tuple[Dataset, np.ndarray]]) -> None:
     """Log ``predictions.json``: id, label, probability, logit and split of every validation and test sequence."""
     columns: dict[str, list] = {"id": [], "label": [], "probability": [], "logit": [], "split": []}
@@ -96,8 +112,8 @@ def log_predictions(opened: Run, parts: Mapping[str, tuple[Dataset, np.ndarray]]
 def log_leakage(opened: Run, found: Leakage) -> Leakage:
     """Log what the test part shares with the training part and gives away without a network, and return it."""
     opened.metrics({"data/duplicate_share": found.duplicate_share, "data/near_share": found.test.near_share})
-    measured = {"data/gc_auroc": found.gc, "data/kmer_auroc": found.kmer, "data/unknown_auroc": found.unknown}
-    opened.estimates({name: estimate for name, estimate in measured.items() if estimate})
+    measured = {"gc": found.gc, "kmer": found.kmer, "unknown": found.unknown, "length": found.size}
+    opened.estimates({f"data/{name}_auroc": estimate for name, estimate in measured.items() if estimate})
     opened.table(found.table(), "leakage.json")
     return found
 
@@ -111,6 +127,22 @@ def log_trust(opened: Run, split: Split, explained: Explained) -> None:
     profiled = explained.attribution.contributions[split.test.labels[explained.rows] == 1]
     if len(profiled):
         opened.curve("shap_position", np.abs(profiled).mean(0), np.arange(1, split.test.length + 1))
+
+
+def log_replicate(opened: Run, split: Split, found: Replicate, seed: int) -> None:
+    """Log a replicate into a run of its own under the names that the main job uses; `seed` is that of the bootstrap."""
+    arch = found.task.arch
+    log_parts(opened, split)
+    opened.params({"threads": found.threads, "n_weights": found.n_weights})
+    opened.metrics({"time/training_s": found.seconds})
+    opened.epochs(found.history)
+    log_results(opened, split, (found.validation, found.test), seed)
+    log_trust(opened, split, found.explained)
+    with opened.artifacts() as folder:
+        (folder / "network").mkdir()
+        (folder / "network" / f"{arch}.keras").write_bytes(found.network)
+        save_attributions(folder, split, found.explained)
+    opened.tags({"verdict": "trained" if evaluation.trained(found.validation) else "did not train"})
 
 
 def save_attributions(folder: Path, split: Split, explained: Explained) -> None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, YELLOW, GREY = "#0072B2", "#E69F00", "#009E73", "#F0E442", "#666666"
+BLUE, ORANGE, GREEN, YELLOW, PURPLE = "#0072B2", "#E69F00", "#009E73", "#F0E442", "#CC79A7"
+GREY = "#666666"
 MAX_LOGOS = 8
 MAX_WIDTH = 120
 STYLE = {
@@ -137,7 +138,12 @@ def precision_recall(labels: np.ndarray, logits: np.ndarray, estimate: Estimate)
 
 
 @_styled
-def calibration(labels: np.ndarray, probabilities: np.ndarray, estimates: Mapping[str, Estimate]) -> Figure:
+def calibration(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    estimates: Mapping[str, Estimate],
+    after: Mapping[str, np.ndarray] | None = None,
+) -> Figure:
     """Draw the reliability diagram with 95 % Wilson bars over the histogram of the predictions.
 
     Parameters
@@ -146,6 +152,8 @@ def calibration(labels: np.ndarray, probabilities: np.ndarray, estimates: Mappin
         0 or 1; probability of the positive class.
     estimates : mapping of str to Estimate
         ``ece`` and ``brier``, for the legend.
+    after : mapping of str to ndarray, shape (n,), optional
+        Probabilities after calibration by its title, of which the curve is drawn too.
 
     Returns
     -------
@@ -156,17 +164,21 @@ def calibration(labels: np.ndarray, probabilities: np.ndarray, estimates: Mappin
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     top.plot([0, 1], [0, 1], ":", color=GREY, label="perfect calibration")
     bars = np.maximum([curve.observed - curve.lo, curve.hi - curve.observed], 0)
-    top.plot(curve.predicted, curve.observed, "o-", color=BLUE, ms=4, label="observed, bars: 95 % interval of the bin")
+    top.plot(curve.predicted, curve.observed, "o-", color=BLUE, ms=4, label="observed as trained, bars: 95 % interval")
     top.errorbar(curve.predicted, curve.observed, bars, fmt="none", ecolor=BLUE, elinewidth=1.2, capsize=3)
     for name, key in (("ECE", "ece"), ("Brier score", "brier")):
         top.plot([], [], " ", label=_legend(name, estimates[key]))
+    for (title, mapped), style, colour in zip((after or {}).items(), ("s--", "^:"), (GREEN, PURPLE), strict=False):
+        found = calibration_curve(labels, mapped)
+        label = f"{title}, ECE {_number(found.error)}"
+        top.plot(found.predicted, found.observed, style, color=colour, ms=4, lw=1.2, label=label)
     top.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), ylabel="observed share of positives", title=_sizes(labels))
     edges = np.arange(BINS + 1) / BINS
     groups = [np.asarray(probabilities)[np.asarray(labels) == label] for label in (0, 1)]
-    bottom.hist(groups, edges, stacked=True, color=[ORANGE, BLUE], label=["negative", "positive"])
+    bottom.hist(groups, edges, color=[ORANGE, BLUE], label=["negative", "positive"], log=True)
     bottom.set(xlabel="predicted probability", ylabel="sequences")
     bottom.legend(loc="upper center", ncols=2)
-    bottom.set_ylim(0, bottom.get_ylim()[1] * 1.25)
+    bottom.set_ylim(0.5, bottom.get_ylim()[1] * 10)
     return _legend_below(figure, top)
 
 
@@ -362,10 +374,12 @@ def _legend_below(figure: Figure, *panels: Axes) -> Figure:
 
 
 def _legend(name: str, estimate: Estimate) -> str:
-    value, lo, hi = (
-        f"{x:.3f}" if x >= 0.01 or x == 0 else f"{x:.2g}" for x in (estimate.value, estimate.lo, estimate.hi)
-    )
+    value, lo, hi = map(_number, (estimate.value, estimate.lo, estimate.hi))
     return f"{name} {value} (95 % interval {lo} to {hi})"
+
+
+def _number(x: float) -> str:
+    return f"{x:.3f}" if x >= 0.01 or x == 0 else f"{x:.2g}"
 
 
 def _sizes(labels: np.ndarray) -> str:

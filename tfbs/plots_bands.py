@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .evaluation import BINS, calibration_curve
-from .plots import BLUE, GREEN, GREY, ORANGE, _figure, _integer_ticks, _sizes, _styled
+from .plots import BLUE, GREEN, GREY, ORANGE, PURPLE, _figure, _integer_ticks, _sizes, _styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-VERMILION, PURPLE, SKY, BLACK, WINE = "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#882255"
+VERMILION, SKY, BLACK, WINE = "#D55E00", "#56B4E9", "#000000", "#882255"
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, BLACK, SKY, WINE)
 """Those of Okabe and Ito that can be seen on white; the eighth is the wine of Tol's muted scheme."""
 

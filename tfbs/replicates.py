@@ -1,7 +1,7 @@
 """Replicates: the same networks trained again with other seeds and on other splits, on all cores.
 
 Each worker process receives the encoded splits once and compiles each architecture once; see
-:class:`tfbs.training.Trainer` and :mod:`tfbs.pool`.
+:func:`tfbs.training.trainer` and :mod:`tfbs.pool`.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ class Worker:
     def __init__(self, configure: functools.partial[int], splits: Sequence[Split], settings: Settings, explain: bool):
         self.threads = configure()
         self.splits, self.settings, self.explain = splits, settings, explain
-        self.trainer = functools.lru_cache(KEPT_GRAPHS)(training.Trainer)
+        self.trainer = functools.lru_cache(KEPT_GRAPHS)(training.trainer)
 
     def __call__(self, task: Task) -> Replicate:
         """Train, predict and, if asked for, explain."""

@@ -11,9 +11,14 @@ from .intervals import Estimate
 LABELS = {
     "auroc": "AUROC",
     "auprc": "AUPRC",
+    "auprc_no_skill": "AUPRC without skill",
+    "precision_at_n_positives": "Precision of the top n, n positives",
+    "precision_at_100": "Precision of the top 100",
+    "mcc": "Matthews correlation (MCC)",
     "accuracy": "Accuracy at 0.5",
     "brier": "Brier score",
     "ece": "Calibration error (ECE)",
+    "log_loss": "Log loss",
     "recall_at_fdr10": "Recall at 10 % FDR",
     "auroc_thresholded": "AUROC of 0/1 decisions",
     "auprc_thresholded": "AUPRC of 0/1 decisions",
@@ -22,7 +27,7 @@ CAPTIONS = {
     "loss": "Learning curves",
     "roc": "ROC curve, test part",
     "pr": "Precision-recall curve, test part",
-    "calibration": "Calibration, test part",
+    "calibration": "Calibration, test part; maps fitted on the validation part",
     "shap_logos": "DeepSHAP contributions of the most confident positives",
     "shap_position": "Mean |contribution| by position",
     "ism": "In-silico mutagenesis of the most confident positive",
@@ -54,9 +59,9 @@ class Summary:
     def rows(self) -> list[tuple[str, str, str]]:
         """Label, value and 95 % interval of each metric."""
         return [
-            (LABELS[name], f"{e.value:.4f}", f"{e.lo:.4f} to {e.hi:.4f}")
-            for name, e in self.estimates.items()
-            if name in LABELS
+            (label, f"{e.value:.4f}", f"{e.lo:.4f} to {e.hi:.4f}" if e.lo < e.hi else "exact")
+            for name, label in LABELS.items()
+            if (e := self.estimates.get(name))
         ]
 
     @property

@@ -3,7 +3,7 @@
 =============  ==============================  =========================================================
 parameter      default                         drawn
 =============  ==============================  =========================================================
-``archs``      every architecture              one of them
+``archs``      those trained on labels         one of them
 ``loss``       ``mse,bce``                     one of them
 ``optimizer``  every one of ``OPTIMIZERS``     one of them
 ``lr``         ``1e-4:1e-2``                   evenly on the logarithmic scale
@@ -33,6 +33,7 @@ from .splitting import Splitting
 PRUNERS = ("median", "none")
 ENGINES = ("local", "spark")
 SPARK_MASTER = "local[2]"
+LABELLED = tuple(name for name, known in ARCHITECTURES.items() if not known.taught)
 LOGARITHMIC = ("lr", "batch_size")
 _KINDS = {field.name: {"str": str, "float": float, "int": int}[field.type] for field in fields(Recipe)}
 _EXPECTED = {
@@ -112,7 +113,7 @@ class Space:
     Attributes
     ----------
     archs : str
-        Architectures, separated by commas; all if empty.
+        Architectures, separated by commas; all that are trained on the labels if empty.
     loss, optimizer : str
         Names, separated by commas.
     lr, batch_size, epochs : str
@@ -136,7 +137,7 @@ class Space:
     @cached_property
     def domains(self) -> dict[str, Range | tuple]:
         """Every parameter by its name in a recipe, and ``arch``: a range, or the values to choose from."""
-        names = [name.strip() for name in self.archs.split(",")] if self.archs else ARCHITECTURES
+        names = [name.strip() for name in self.archs.split(",")] if self.archs else LABELLED
         arch = tuple(dict.fromkeys(architectures.get(name).name for name in names))
         return {
             "arch": arch,

@@ -25,6 +25,9 @@ from mlflow.types.schema import Array
 COLUMN = "sequence"
 FORWARD_BASES = 102_400
 EXPLAIN_BASES = 12_800
+USUAL_WIDTH = 64
+"""Numbers a base in the widest layer of a network that may take so many bases at once; wider ones take fewer."""
+
 EXPLAIN_DECIMALS = 6
 
 _INVALID = 255
@@ -69,6 +72,7 @@ class SequenceModel(mlflow.pyfunc.PythonModel):
 
         self._network = keras.saving.load_model(context.artifacts["logit_model"], compile=False)
         self._length = self._network.input_shape[1]
+        self._share = min(1.0, USUAL_WIDTH / _width(self._network))
         self._explainer_folder = context.artifacts["explainer"]
         self._explainer = None
         self._explainer_lock = threading.Lock()
@@ -121,7 +125,7 @@ class SequenceModel(mlflow.pyfunc.PythonModel):
         return result
 
     def _logits(self, codes: np.ndarray) -> np.ndarray:
-        return _in_chunks(self._forward, codes, FORWARD_BASES)
+        return _in_chunks(self._forward, codes, int(self._share * FORWARD_BASES))
 
     def _contributions(self, codes: np.ndarray) -> np.ndarray:
         import tensorflow as tf
@@ -129,7 +133,9 @@ class SequenceModel(mlflow.pyfunc.PythonModel):
         with self._explainer_lock:
             if self._explainer is None:
                 self._explainer = tf.saved_model.load(self._explainer_folder)
-        return _in_chunks(lambda x: self._explainer.explain(x)["contributions"], codes, EXPLAIN_BASES)
+        return _in_chunks(
+            lambda x: self._explainer.explain(x)["contributions"], codes, int(self._share * EXPLAIN_BASES)
+        )
 
 
 def signature() -> ModelSignature:
@@ -174,6 +180,12 @@ def _on_strands(score: Callable, codes: np.ndarray, both: bool, per_base: bool) 
         return forward
     reverse = score(np.where(codes < 4, 3 - codes, codes)[:, ::-1])
     return (forward + (reverse[:, ::-1] if per_base else reverse)) / 2
+
+
+def _width(network) -> int:
+    """Numbers that the widest layer of a network, or of its members, holds for each base of its input."""
+    own = [np.prod(layer.output.shape[1:]) // network.input_shape[1] for layer in network.layers]
+    return int(max([*own, *(_width(layer) for layer in network.layers if hasattr(layer, "layers"))]))
 
 
 def _in_chunks(score: Callable, codes: np.ndarray, bases: int) -> np.ndarray:

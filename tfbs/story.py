@@ -169,7 +169,8 @@ def _architectures(found: Comparison) -> Table:
 def _spreads(found: Comparison) -> Table:
     rows, records = [], []
     for group in found.groups:
-        for metric in group.trained[0].metrics if group.trained else ():
+        common = [name for name in LABELS if all(name in entrant.metrics for entrant in group.trained)]
+        for metric in common if group.trained else ():
             spread = group.spread(metric)
             row = {"architecture": group.name, "metric": LABELS[metric], "mean": f"{spread.mean:.4f}"}
             if spread.n > 1:

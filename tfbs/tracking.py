@@ -44,6 +44,7 @@ EXPERIMENT = "tfbs"
 TRIES = 10
 NOTE = "mlflow.note.content"
 PARENT = MLFLOW_PARENT_RUN_ID
+PARENTS = ("comparison", "cross-evaluation")
 GUIDE = """\
 Each run is one trained network. **See them together:** open the *Charts* view; ROC, precision-recall, calibration and
 attribution curves overlay. **Compare architectures:** *Group by* the param `arch`, and each becomes a mean with its
@@ -55,6 +56,7 @@ INHERITED = ("mlflow.user", "mlflow.source.name", "mlflow.source.type", "mlflow.
 EPOCH_NAMES = {
     "loss": "train/loss",
     "auroc": "train/auroc",
+    "lesson_mse": "train/lesson_mse",
     "val_loss": "val/loss",
     "val_auroc": "val/auroc",
     "val_auprc": "val/auprc",
@@ -375,9 +377,9 @@ def next_steps(run_id: str, model: str) -> str:
     manager = finished.data.tags.get("mlflow.project.env", "local")
     prefix = f"MLFLOW_TRACKING_URI={server} " if remote else ""
     see = "See it:     " if remote else "See it:     mlflow ui, then "
-    nested = finished.data.tags.get("tfbs.kind") == "comparison" and "runs" not in finished.data.params
+    nested = finished.data.tags.get("tfbs.kind") in PARENTS and "runs" not in finished.data.params
     lines = [f"{see}{charts_link(finished.info.experiment_id, run_id if nested else '')}"]
-    if nested:
+    if nested and finished.data.tags["tfbs.kind"] == "comparison":
         lines.append("            Group by arch for means with bands; the run's report.html has the verdict's figures.")
     if model:
         address = shlex.quote(f"models:/{model}@champion")

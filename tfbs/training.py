@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+    from .distillation import Distiller
+
 CHUNK = 256
 SMALL = 20_000
-PREDICTED_BASES = 200_000
+PREDICTED_BASES, PREDICTED_NUMBERS = 200_000, 1 << 26
 
 OnEpoch = Callable[[int, dict[str, float]], bool | None]
 """Receives the epoch, counted from 0, and its values; training stops there if it returns True."""
@@ -152,9 +154,15 @@ def train(
             bar.update(task, note=f"loss {values['loss']:.4f}  val AUROC {values['val_auroc']:.4f}")
             return on_epoch(epoch, values) if on_epoch else None
 
-        trainer = Trainer(arch, recipe, parts[0].length)
-        trained = trainer.fit(parts, seed, told, lambda count: bar.advance(task, count))
+        trained = trainer(arch, recipe, parts[0].length).fit(parts, seed, told, lambda count: bar.advance(task, count))
     return replace(trained, seconds=time.perf_counter() - began)
+
+
+def trainer(arch: str, recipe: Recipe, length: int) -> Trainer | Distiller:
+    """Return what trains networks of this architecture; arguments and errors as those of :class:`Trainer`."""
+    from .distillation import Distiller
+
+    return (Distiller if architectures.get(arch).taught else Trainer)(arch, recipe, length)
 
 
 class Trainer:
@@ -223,7 +231,7 @@ class Trainer:
             If the loss of either part becomes infinite or not a number.
         """
         for part in parts:
-            self._require_length(part)
+            require_length(part, self.length)
         began = time.perf_counter()
         random.seed(seed)  # Keras draws all its seeds from here; setting TensorFlow's would drop its compiled graphs
         model = architectures.build(self.arch, self.length)
@@ -233,21 +241,16 @@ class Trainer:
         history: dict[str, list[float]] = {}
         for epoch in range(self.recipe.epochs):
             rows = order.permutation(len(parts[0]))
-            values = {**self._epoch(training, parts[0].labels, rows, on_rows), **self._check(parts[1])}
-            _insist_on_finite(values, epoch, self.recipe)
+            values = self._epoch(training, parts[0].labels, rows, on_rows)
+            unseen = judge(self._forward, self._model, self.recipe, parts[1])
+            values |= {f"val_{name}": value for name, value in unseen.items()}
+            insist_on_finite(values, epoch, self.recipe)
             for name, value in values.items():
                 history.setdefault(name, []).append(value)
             if on_epoch and on_epoch(epoch, values):
                 break
         _assign(model.variables, self._model.variables)
         return Trained(model, history, time.perf_counter() - began)
-
-    def _require_length(self, part: Dataset) -> None:
-        if part.length != self.length:
-            raise ParameterError(
-                f"{part.name}: expected sequences of {self.length} bp, for which this trainer was made, received "
-                f"{part.length} bp: make another trainer."
-            )
 
     def _tensors(self, data: Dataset) -> tuple[tf.Tensor, tf.Tensor]:
         """Codes and targets where the graph finds them without copying."""
@@ -278,28 +281,41 @@ class Trainer:
                 on_rows(chunk.size)
         return {"loss": total / len(order), "auroc": _auroc(labels[order], np.nan_to_num(np.concatenate(scores)))}
 
-    def _check(self, data: Dataset) -> dict[str, float]:
-        """Loss, AUROC and AUPRC of the validation part."""
-        from sklearn.metrics import average_precision_score
 
-        outputs = np.concatenate([self._forward(x).numpy() for x in _batches(data.codes)])
-        scores = np.nan_to_num(outputs[:, -1])
-        return {
-            "val_loss": float(steps.loss(self.recipe)(steps.targets(self._model, data.labels), outputs)),
-            "val_auroc": _auroc(data.labels, scores),
-            "val_auprc": float(average_precision_score(data.labels, scores)),
-        }
+def judge(forward: Callable, model: keras.Model, recipe: Recipe, data: Dataset) -> dict[str, float]:
+    """Loss, AUROC and AUPRC of a part.
+
+    Parameters
+    ----------
+    forward : callable
+        One-hot sequences float32 (N, L, 4) -> outputs float32 (N, units).
+    model : keras.Model
+        Says what the outputs are.
+    recipe : Recipe
+        ``loss`` is used.
+    data : Dataset
+        The part.
+    """
+    from sklearn.metrics import average_precision_score
+
+    outputs = np.concatenate([np.asarray(forward(x)) for x in _batches(data.codes, model)])
+    scores = np.nan_to_num(outputs[:, -1])
+    return {
+        "loss": float(steps.loss(recipe)(steps.targets(model, data.labels), outputs)),
+        "auroc": _auroc(data.labels, scores),
+        "auprc": float(average_precision_score(data.labels, scores)),
+    }
 
 
 def predict_logits(logit_model: keras.Model, codes: np.ndarray) -> np.ndarray:
     """Return the logit of every sequence: codes (N, L) -> float64 (N,), in constant memory."""
-    outputs = [np.asarray(logit_model(x, training=False))[:, 0] for x in _batches(codes)]
+    outputs = [np.asarray(logit_model(x, training=False))[:, 0] for x in _batches(codes, logit_model)]
     return np.concatenate(outputs).astype(float)
 
 
-def _batches(codes: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the sequences one-hot encoded, about PREDICTED_BASES at a time."""
-    rows = max(1, PREDICTED_BASES // codes.shape[1])
+def _batches(codes: np.ndarray, model: keras.Model) -> Iterator[np.ndarray]:
+    """Yield the sequences one-hot encoded, as many at a time as the widest layer of the network allows."""
+    rows = max(1, min(PREDICTED_BASES, PREDICTED_NUMBERS // architectures.width(model)) // codes.shape[1])
     for first in range(0, len(codes), rows):
         yield sequences.one_hot(codes[first : first + rows])
 
@@ -310,7 +326,17 @@ def _assign(variables: Iterable[keras.Variable], values: Iterable) -> None:
         variable.assign(value)
 
 
-def _insist_on_finite(values: dict[str, float], epoch: int, recipe: Recipe) -> None:
+def require_length(part: Dataset, length: int) -> None:
+    """Raise ParameterError unless the sequences of a part have the length that a trainer was made for."""
+    if part.length != length:
+        raise ParameterError(
+            f"{part.name}: expected sequences of {length} bp, for which this trainer was made, received "
+            f"{part.length} bp: make another trainer."
+        )
+
+
+def insist_on_finite(values: dict[str, float], epoch: int, recipe: Recipe) -> None:
+    """Raise TrainingError if the loss of either part is infinite or not a number."""
     for name in ("loss", "val_loss"):
         if not np.isfinite(values[name]):
             raise TrainingError(
