@@ -7,6 +7,9 @@ kept in ``--out`` and not trained again.
 
     TFBS_DATA_DIR=... python -m benchmarks.peers --seeds 3
     TFBS_DATA_DIR=... python -m benchmarks.peers --seeds 1 --all
+    TFBS_DATA_DIR=... python -m benchmarks.peers --curve --sets gue_3,GABPA
+
+The last prints a learning curve of one seed: the machine that teaches the network, and the network, by training size.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t
 
-from tfbs import architectures, cleaning, datasets, formats, intervals, splits, training
+from tfbs import architectures, cleaning, datasets, formats, gapped, intervals, splits, training
 from tfbs.datasets import Dataset, Source
 from tfbs.published import cache_folder
 from tfbs.splits import Split
@@ -39,6 +42,8 @@ WHOLE = {
     "gue_0": "gue/0",
     "gue_3": "gue/3",
 }
+
+SIZES = (1_000, 2_000, 4_000, 8_000, 16_000)
 
 
 def read(name: str, whole: bool, arch: str) -> Split:
@@ -79,6 +84,20 @@ def one(name: str, seed: int, arch: str, whole: bool, out: Path) -> None:
     out.write_text(json.dumps(found))
 
 
+def curve(name: str, arch: str) -> None:
+    """Print the areas of machine and network for growing shares of all training data, the smaller within the larger."""
+    split, recipe = read(name, True, arch), architectures.get(arch).recipe
+    training.configure(recipe.batch_size * split.train.length)
+    order = np.random.RandomState(0).permutation(len(split.train))
+    for size in [*(n for n in SIZES if n < len(order)), len(order)]:
+        part = split.train.take(np.sort(order[:size]))
+        machine = gapped.teach(part.codes, part.labels)
+        logits = architectures.logit_model(training.train(arch, recipe, (part, split.validation), 0).model)
+        scores = machine.score(split.test.codes), training.predict_logits(logits, split.test.codes)
+        areas = [str(intervals.auroc(split.test.labels, one)) for one in scores]
+        print(f"| {name} | {size:,} | {' | '.join(areas)} |", flush=True)
+
+
 def row(name: str, found: list[dict]) -> str:
     """One line of the table: mean over the seeds with Student's interval, the ensemble with DeLong's, and the costs."""
     labels, logits = np.array(found[0]["labels"]), np.array([one["logits"] for one in found])
@@ -98,6 +117,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sets", default=",".join(LSGKM))
     parser.add_argument("--all", action="store_true", help="all training data instead of the equal 2,500 + 2,500")
+    parser.add_argument("--curve", action="store_true", help="areas by training size instead")
     parser.add_argument("--out", type=Path, default=Path("peers"))
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -109,6 +129,11 @@ def main() -> None:
 
     if options.one:
         return one(options.one[0], int(options.one[1]), options.arch, options.all, place(*options.one))
+    if options.curve:
+        print("| set | training | machine | network |\n|---|---|---|---|", flush=True)
+        for name in options.sets.split(","):
+            curve(name, options.arch)
+        return
     print("| set | training | test | LS-GKM | mean of seeds | ensemble (95 %) | mean - LS-GKM | s a network | GB |")
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
     for name in options.sets.split(","):

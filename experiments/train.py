@@ -10,7 +10,7 @@ from experiments import cli
 from tfbs.architectures import ARCHITECTURES, Recipe
 from tfbs.datasets import NAMES, Source
 from tfbs.errors import ParameterError
-from tfbs.settings import RUN_ID, Job, Settings
+from tfbs.settings import AUTO, RUN_ID, Job, Settings
 from tfbs.simulation import Simulation
 from tfbs.splitting import SPLITS, Splitting
 
@@ -34,7 +34,7 @@ def request(argv: Sequence[str]) -> Job:
         If a name is unknown or a value does not fit.
     """
     groups = (Settings, Source, Simulation, Recipe, Splitting)
-    choices = {"arch": ARCHITECTURES, "dataset": (*NAMES, "or a path"), "split": SPLITS}
+    choices = {"arch": (*ARCHITECTURES, AUTO), "dataset": (*NAMES, "or a path"), "split": SPLITS}
     settings, source, simulation, recipe, splitting = cli.parse(argv, groups, __doc__, choices)
     check_source(source, simulation)
     if RUN_ID.fullmatch(settings.get("arch", "")):
@@ -61,7 +61,13 @@ def work(argv: Sequence[str]) -> None:
     from tfbs import cross, crossing, tracking
     from tfbs import job as single
 
-    result = (cross if len(crossing.kinds(job.source)) > 1 else single).run(job)
+    crossed = len(crossing.kinds(job.source)) > 1
+    if crossed and job.settings.arch == AUTO:
+        raise ParameterError(
+            f"arch: expected one of {', '.join(ARCHITECTURES)} with several kinds of negatives, received {AUTO}: name "
+            "the one to train against each."
+        )
+    result = (cross if crossed else single).run(job)
     model = job.settings.registered_model if result.version else ""
     print(f"\n{result.summary.text()}\n\n{tracking.next_steps(result.run_id, model)}")
 

@@ -12,7 +12,7 @@ from tfbs.errors import TfbsError
 
 GOOD = "ACGTACGTACGTACGTACGT"
 KNOWN = (
-    "arch, batch_size, blacklist, both_strands, data_seed, dataset, decoys, deterministic, epochs, genome, "
+    "arch, batch_size, blacklist, both_strands, budget, data_seed, dataset, decoys, deterministic, epochs, genome, "
     "group_column, label_column, labels, length, loss, "
     "lr, motif, mutation_rate, n_explained, n_negatives, n_positives, n_references, negative_ratio, negative_seed, "
     "negatives, optimizer, pwm, references, "
@@ -71,7 +71,9 @@ FILES = {
 }
 
 PARAMETERS = {
-    "--arch basline": 'arch: expected one of baseline, modified, received "basline"; did you mean "baseline"?',
+    "--arch basline": (
+        'arch: expected one of baseline, modified, gapped, auto, received "basline"; did you mean "baseline"?'
+    ),
     "--epoch 5": 'Expected a known parameter, received "epoch"; did you mean "epochs"?',
     "--zzz 5": f'Expected a known parameter, received "zzz": known are {KNOWN}.',
     "--lr fast": 'lr: expected a number, received "fast".',

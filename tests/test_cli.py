@@ -61,7 +61,7 @@ def test_help_lists_every_architecture_and_data_set(capsys):
     with pytest.raises(SystemExit):
         train.request(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert f"One of: {', '.join(ARCHITECTURES)}." in text
+    assert f"One of: {', '.join(ARCHITECTURES)}, auto." in text
     assert f"One of: {', '.join(NAMES)}, or a path." in text
 
 

@@ -453,3 +453,20 @@ def test_take_keeps_rows_together(small):
     for name in ("codes", "labels", "starts"):
         assert np.array_equal(getattr(part, name), getattr(small, name)[rows])
     assert len(part.groups) == len(part.parts) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "genome", "expected"),
+    [
+        ("a.bed", "", True),
+        ("a.narrowPeak.gz", "", True),
+        ("peaks.txt", "g.fa", True),
+        ("MACS_peaks", "g.fa", True),
+        ("peaks.xls", "g.fa", True),
+        ("peaks.txt", "", False),
+        ("a.fa.gz", "g.fa", False),
+        ("a.csv", "g.fa", False),
+    ],
+)
+def test_any_file_beside_a_genome_holds_peaks_unless_its_name_says_otherwise(name, genome, expected):
+    assert datasets.is_regions(name, genome) is expected

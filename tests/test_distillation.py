@@ -8,7 +8,7 @@ from tfbs.architectures import Recipe
 from tfbs.datasets import Dataset
 from tfbs.distillation import Distiller, words
 from tfbs.errors import ParameterError
-from tfbs.gapped import READ, WORD, Machine
+from tfbs.gapped import READS, WORD, Machine
 from tfbs.simulation import Simulation, simulate
 
 RECIPE = Recipe(lr=3e-3, batch_size=500, epochs=2)
@@ -62,9 +62,9 @@ def test_the_network_says_of_a_sequence_the_sum_of_what_the_student_says_of_its_
 
 
 def test_a_student_learns_the_lesson(short, split):
-    table = np.random.RandomState(0).standard_normal((210, 4**READ)).astype(np.float32)
-    table[:, 100:] = 0
-    lesson = distillation.Lesson.of(Machine(table), split.train.codes, np.random.default_rng(0))
+    random = np.random.RandomState(0)
+    tables = tuple(random.standard_normal((len(gapped.shapes(k)), 4**k)).astype(np.float32) for k in READS)
+    lesson = distillation.Lesson.of(Machine(tables), split.train.codes, np.random.default_rng(0))
     real = words(split.train.codes, 50_000, np.random.default_rng(1), rates=(0.0,))
     targets = lesson.targets(real)
     assert targets.mean() == pytest.approx(0, abs=0.02) and targets.std() == pytest.approx(1, abs=0.1)

@@ -47,7 +47,7 @@ def test_params_name_what_the_comparison_depends_on():
     ("words", "sentence"),
     [
         ("--archs ,", 'archs: expected names separated by commas, received ",".'),
-        ("--archs baseline,modifid", 'arch: expected one of baseline, modified, received "modifid"; did you mean'),
+        ("--archs baseline,modifid", 'arch: expected one of baseline, modified, gapped, received "modifid"; did'),
         ("--seeds 0", 'seeds: expected a number from 1 to 1000, or seeds separated by commas, received "0".'),
         ("--seeds two", 'seeds: expected a number from 1 to 1000, or seeds separated by commas, received "two".'),
         ("--seeds 1,-2", 'seeds: expected a number from 1 to 1000, or seeds separated by commas, received "1,-2".'),

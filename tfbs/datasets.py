@@ -174,7 +174,7 @@ class Source:
 
     @property
     def _is_table(self) -> bool:
-        return not (self.dataset in NAMES or is_regions(self.dataset))
+        return not (self.dataset in NAMES or is_regions(self.dataset, self.genome))
 
     @property
     def columns(self) -> Columns:
@@ -227,7 +227,7 @@ def load(source: Source, simulation: Simulation | None = None) -> Dataset:
     if name in PLACES:
         return _load_places(source)
     _require_path(name)
-    if is_regions(name):
+    if is_regions(name, source.genome):
         return _load_regions(source)
     for given in ("genome", "blacklist"):
         if getattr(source, given):
@@ -289,9 +289,10 @@ def _load_places(source: Source) -> Dataset:
     return replace(data, name=source.dataset)
 
 
-def is_regions(path: str) -> bool:
-    """Say whether a path names a file of peaks."""
-    return path.lower().removesuffix(".gz").endswith(REGIONS)
+def is_regions(path: str, genome: str = "") -> bool:
+    """Say whether a path names a file of peaks; beside a genome any name does that no other format claims."""
+    named = path.lower().removesuffix(".gz").endswith(REGIONS)
+    return named or (bool(genome) and formats.suffix(Path(path)) not in set(formats.READERS) - {".txt"})
 
 
 def _load_regions(source: Source) -> Dataset:

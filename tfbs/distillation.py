@@ -1,4 +1,4 @@
-"""Train a network on what a gapped k-mer machine knows: word by word instead of sequence by sequence.
+"""Train a network on what machines on gapped k-mers know: word by word instead of sequence by sequence.
 
 On a few thousand sequences no convolutional network trained on the labels ranks binding sites as well as a support
 vector machine on gapped k-mers (:mod:`tfbs.gapped`). The machine's score is a sum over words of 11 bases of one
@@ -132,7 +132,7 @@ def unfold(taught: keras.Model, model: keras.Model) -> None:
 
 
 class Distiller:
-    """Trains networks by teaching them what a gapped k-mer machine learned from the labels.
+    """Trains networks by teaching them what machines on gapped k-mers learned from the labels.
 
     It takes the place of :class:`tfbs.training.Trainer` for architectures that are taught. An epoch is
     :data:`WORDS` words, a batch counts words, and the loss of the recipe measures the two parts, not the lesson.
@@ -174,7 +174,7 @@ class Distiller:
         rows = _Rows(len(train) * self.recipe.epochs, on_rows)
         draw = np.random.default_rng(seed)
         random.seed(seed)  # Keras draws all its seeds from here
-        machine = gapped.teach(train.codes, train.labels, seed, lambda: rows.advance(0.4 / gapped.PASSES))
+        machine = gapped.teach(train.codes, train.labels, seed, lambda: rows.advance(0.4 / gapped.TOLD))
         lesson = Lesson.of(machine, train.codes, draw)
         model = architectures.build(self.arch, self.length)
         filters = model.get_layer("word").filters // 2

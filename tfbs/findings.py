@@ -44,7 +44,8 @@ class Fitted:
 class Findings:
     """Everything that was measured, in the order in which it was measured.
 
-    `ism` is the in-silico mutagenesis of the most confident positive, float32 (L, 4).
+    `ism` is the in-silico mutagenesis of the most confident positive, float32 (L, 4); `choice` tells how the
+    architecture was chosen, if it was.
     """
 
     settings: Settings
@@ -54,6 +55,7 @@ class Findings:
     leakage: Leakage
     explained: Explained
     ism: np.ndarray
+    choice: tuple[str, ...] = ()
 
     @cached_property
     def calibrated(self) -> dict[str, np.ndarray]:
@@ -63,7 +65,7 @@ class Findings:
     def summary(self, standing: str) -> Summary:
         """Tell it all; `standing` is the sentence on the registered version."""
         title = f"{self.settings.arch}, seed {self.settings.seed}, on {self.split.train.name}"
-        return Summary(title, (self.verdict(), *self.cautions(), standing), self.estimates, self.facts())
+        return Summary(title, (self.verdict(), *self.choice, *self.cautions(), standing), self.estimates, self.facts())
 
     def verdict(self) -> str:
         """Say in one sentence whether the network trained and how well."""

@@ -16,6 +16,7 @@ from . import (
     logbook,
     plots,
     registry,
+    selection,
     sequences,
     splits,
     tracking,
@@ -25,9 +26,10 @@ from .candidate import Candidate, origin
 from .explanation import Explained
 from .findings import Findings, Fitted
 from .report import Summary
-from .settings import Job, Settings
+from .settings import AUTO, Job, Settings
 from .splits import Split
 from .tracking import Run
+from .training import Trained
 
 
 @dataclass(frozen=True)
@@ -64,11 +66,13 @@ def run(job: Job) -> Result:
         opened.tags({"arch": settings.arch, **environment.git_state()})
         split = prepare(job)
         logbook.log_parts(opened, split)
-        fitted = _fit(opened, job, split)
+        job, trained, selected = (_choose if settings.arch == AUTO else _train)(opened, job, split)
+        settings, fitted = job.settings, _predict(opened, split, trained)
         estimates = logbook.log_results(opened, split, (fitted.validation, fitted.test), settings.seed)
         leaks = logbook.log_leakage(opened, leakage.report(split))
         explained = _explain(opened, settings, split, fitted)
-        findings = Findings(settings, split, fitted, estimates, leaks, explained, _mutate(split, explained, fitted))
+        mutated = _mutate(split, explained, fitted)
+        findings = Findings(settings, split, fitted, estimates, leaks, explained, mutated, selected)
         figures = _draw(opened, findings)
         version, standing = _register(settings, split, fitted, explained)
         summary = findings.summary(standing)
@@ -89,18 +93,42 @@ def prepare(job: Job) -> Split:
         If a setting does not fit the data.
     """
     data = datasets.load(job.source, job.simulation)
-    architectures.get(job.settings.arch).require(data.length)
+    if job.settings.arch == AUTO:
+        selection.allowed(data.length)
+    else:
+        architectures.get(job.settings.arch).require(data.length)
     split = splits.make(data, job.full_recipe, job.splitting)
     explanation.require_references(job.settings, split)
     return split
 
 
-def _fit(opened: Run, job: Job, split: Split) -> Fitted:
-    """Train, and predict the parts that training did not see."""
+def _train(opened: Run, job: Job, split: Split) -> tuple[Job, Trained, tuple[str, ...]]:
+    """Train the network that is asked for."""
     recipe, settings = job.full_recipe, job.settings
     threads = training.configure(recipe.batch_size * split.train.length, settings.deterministic)
     trained = training.train(settings.arch, recipe, (split.train, split.validation), settings.seed, opened.epoch)
-    opened.params({"threads": threads, "n_weights": trained.model.count_params()})
+    opened.params({"threads": threads})
+    return job, trained, ()
+
+
+def _choose(opened: Run, job: Job, split: Split) -> tuple[Job, Trained, tuple[str, ...]]:
+    """Train every candidate; log the best one, how it was chosen, and what the job has come down to."""
+    settings, (train, validation) = job.settings, (split.train, split.validation)
+    contenders = selection.candidates(len(train), train.length, job.common)
+    bases = max(contender.recipe.batch_size for contender in contenders) * train.length
+    threads = training.configure(bases, settings.deterministic)
+    found = selection.choose((train, validation), contenders, settings.seed, settings.budget)
+    job, trained = job.decided(found.best.contender), found.best.trained
+    opened.params({**job.params, "threads": threads})
+    opened.tags({"arch": job.settings.arch, "arch_asked": AUTO})
+    opened.epochs(trained.history)
+    opened.table(found.rows, "selection.json")
+    return job, trained, found.sentences()
+
+
+def _predict(opened: Run, split: Split, trained: Trained) -> Fitted:
+    """Log what the network cost, and predict the parts that training did not see."""
+    opened.params({"n_weights": trained.model.count_params()})
     opened.metrics({"time/training_s": trained.seconds})
     model = architectures.logit_model(trained.model)
     validation, test = (training.predict_logits(model, part.codes) for part in (split.validation, split.test))

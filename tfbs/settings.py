@@ -6,15 +6,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import architectures
 from .architectures import Recipe
 from .datasets import Source
-from .errors import require
+from .errors import ParameterError, require
 from .simulation import Simulation
 from .splitting import Splitting
 
+if TYPE_CHECKING:
+    from .plan import Contender
+
+AUTO, BUDGET = "auto", 600
+DIVISION = ("test_size", "val_size", "split_seed")
 MODEL = "tfbs"
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 REFERENCES = {"negatives": "training negatives", "shuffles": "dinucleotide shuffles of each sequence"}
@@ -27,9 +32,12 @@ class Settings:
     Attributes
     ----------
     arch : str
-        Architecture; the id of a run or search stands for its architecture with its recipe.
+        Architecture; ``auto`` trains each that the sequences allow and keeps the best on the validation part; the id of
+        a run or search stands for its architecture with its recipe.
     seed : int
         Seed of weights, dropout, order of sequences, references and bootstrap.
+    budget : int
+        With arch=auto: seconds for all of its trainings; what runs over stops at the end of an epoch.
     register : bool
         Register the network as a version and recompute the champion.
     registered_model : str
@@ -46,6 +54,7 @@ class Settings:
 
     arch: str = "baseline"
     seed: int = 0
+    budget: int = BUDGET
     register: bool = True
     registered_model: str = MODEL
     references: str = "negatives"
@@ -54,15 +63,21 @@ class Settings:
     deterministic: bool = True
 
     def __post_init__(self):
-        architectures.get(self.arch)
+        known = (*architectures.ARCHITECTURES, AUTO)
         checks = {
+            "arch": (self.arch in known, f"one of {', '.join(known)}"),
+            "budget": (self.budget >= 1, "a whole number of at least 1"),
             "seed": (0 <= self.seed < 2**32, "a whole number from 0 to 4294967295"),
             "registered_model": (_is_name(self.registered_model), 'a name without "/" and ":"'),
             "references": (self.references in REFERENCES, f"one of {', '.join(REFERENCES)}"),
             "n_references": (self.n_references >= 1, "a whole number of at least 1"),
             "n_explained": (self.n_explained >= 1, "a whole number of at least 1"),
         }
-        require(self, checks)
+        require(self, checks, {"arch": known})
+        if self.budget != BUDGET and self.arch != AUTO:
+            raise ParameterError(
+                f"budget: expected only with arch={AUTO}, received it with arch={self.arch}: leave it out."
+            )
 
 
 def _is_name(text: str) -> bool:
@@ -85,15 +100,28 @@ class Job:
 
     @cached_property
     def full_recipe(self) -> Recipe:
-        """The architecture's recipe with the user's values."""
-        return replace(architectures.get(self.settings.arch).recipe, **self.recipe)
+        """The architecture's recipe with the user's values; with arch=auto the published one, to divide the data."""
+        own = Recipe() if self.settings.arch == AUTO else architectures.get(self.settings.arch).recipe
+        return replace(own, **self.recipe)
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """The recipe values that hold whatever arch=auto chooses: the user's, and those that divide the data."""
+        return {name: getattr(self.full_recipe, name) for name in (*DIVISION, *self.recipe)}
+
+    def decided(self, chosen: Contender) -> Job:
+        """The job that arch=auto comes down to."""
+        settings = replace(self.settings, arch=chosen.arch, budget=BUDGET)
+        return replace(self, settings=settings, recipe=asdict(chosen.recipe))
 
     @property
     def params(self) -> dict[str, Any]:
-        """Every value that the run depends on, by its parameter name; files only where they are used."""
+        """Every settled value that the run depends on, by its parameter name; files only where they are used."""
         simulated = asdict(self.simulation) if self.source.dataset == "simulated" else {}
         source = {} if simulated else self.source.params
-        return {
+        auto = self.settings.arch == AUTO
+        unused = {"arch", *asdict(self.full_recipe)} - self.common.keys() if auto else {"budget"}
+        values = {
             **asdict(self.settings),
             "dataset": self.source.dataset,
             **source,
@@ -101,3 +129,4 @@ class Job:
             **asdict(self.full_recipe),
             **{key: value for key, value in asdict(self.splitting).items() if value},
         }
+        return {key: value for key, value in values.items() if key not in unused}
