@@ -15,7 +15,7 @@ from tfbs.settings import RUN_ID, Settings
 from tfbs.simulation import Simulation
 from tfbs.splitting import SPLITS, Splitting, items
 
-WITHOUT = ("arch", "seed")
+WITHOUT = ("arch", "seed", "budget")
 
 
 def request(argv: Sequence[str]) -> Request:

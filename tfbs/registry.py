@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mlflow
 import numpy as np
@@ -26,6 +27,9 @@ from .errors import RegistryError, did_you_mean
 from .gates import Version, reproduction_error
 from .promotion import CHAMPION, Decision
 from .tracking import insist
+
+if TYPE_CHECKING:
+    import keras
 
 SERVED_WITH = ("keras", "mlflow", "numpy", "pandas", "tensorflow")
 _MAX_ROUNDS = 100
@@ -286,6 +290,43 @@ def reload_error(name: str, version: Version) -> float:
             "received other ids: train it again."
         )
     return reproduction_error(_predict(uri, examples), expected["logit"])
+
+
+def network(uri: str) -> keras.Model:
+    """Load the network of a version.
+
+    Parameters
+    ----------
+    uri : str
+        As ``models:/tfbs/3`` or ``models:/tfbs@champion``.
+
+    Returns
+    -------
+    keras.Model
+        Input (N, L, 4), output (N, 1): the logit; of an ensemble the mean of its members'.
+
+    Raises
+    ------
+    RegistryError
+        If it cannot be read.
+    """
+    import keras
+
+    source = f"{uri}/artifacts/logit_model.keras"
+    try:
+        with tempfile.TemporaryDirectory(prefix="tfbs-") as folder:
+            path = mlflow.artifacts.download_artifacts(source, dst_path=folder)
+            found = keras.saving.load_model(path, compile=False)
+    except Exception as error:
+        raise RegistryError(
+            f"Expected a network at {source}, received {type(error).__name__}: its artifacts may have been deleted, or "
+            "it is a model of another kind; give another version."
+        ) from error
+    members = found.output_shape[1]
+    if members == 1:
+        return found
+    mean = keras.layers.Dense(1, use_bias=False, kernel_initializer=keras.initializers.Constant(1 / members))
+    return keras.Model(found.inputs[0], mean(found.outputs[0]))
 
 
 def _read_table(uri: str, what: str) -> pd.DataFrame:

@@ -102,9 +102,10 @@ def entrant(run: Run) -> Entrant:
             if row["metric"].startswith("test/")
         }
         explanations = _explanations(folder / ATTRIBUTIONS)
+    asked, arch = data.params.get("arch", run.info.run_name), tags.get("tfbs.arch", "")
     return Entrant(
         run_id=run.info.run_id,
-        name=data.params.get("arch", run.info.run_name),
+        name=asked if asked.startswith(arch) else arch,
         seed=data.params.get("seed", "0"),
         part=(data.params.get("split_seed", ""), data.params.get("fold", "")),
         test_digest=tags.get("tfbs.test_digest", ""),
@@ -185,11 +186,22 @@ def request(run_id: str, filename: str) -> dict[str, Any]:
 
 
 def network(run_id: str) -> keras.Model:
-    """Load the trained network of a run."""
+    """Load the trained network of a run.
+
+    Raises
+    ------
+    ParameterError
+        If the run has none.
+    """
     import keras
 
     client = tracking.client()
-    [found] = client.list_artifacts(run_id, "network")
+    found = next(iter(client.list_artifacts(run_id, "network")), None)
+    if found is None:
+        raise ParameterError(
+            f"Expected a run that trained a network, received {run_id}, which holds none: give a run of the main job, "
+            "a replicate, or a version of a model."
+        )
     with tempfile.TemporaryDirectory(prefix="tfbs-run-") as folder:
         return keras.saving.load_model(client.download_artifacts(run_id, found.path, folder), compile=False)
 
