@@ -6,9 +6,9 @@ import pytest
 from tfbs import architectures, attribution, distillation, gapped, sequences, splits, training
 from tfbs.architectures import Recipe
 from tfbs.datasets import Dataset
-from tfbs.distillation import Distiller, words
+from tfbs.distillation import Distiller, Text, words
 from tfbs.errors import ParameterError
-from tfbs.gapped import READS, WORD, Machine
+from tfbs.gapped import READ, WORD, Machine
 from tfbs.simulation import Simulation, simulate
 
 RECIPE = Recipe(lr=3e-3, batch_size=500, epochs=2)
@@ -16,6 +16,10 @@ RECIPE = Recipe(lr=3e-3, batch_size=500, epochs=2)
 
 def random_codes(n: int, length: int, seed: int = 0, letters: int = 4) -> np.ndarray:
     return np.random.RandomState(seed).randint(0, letters, (n, length)).astype(np.uint8)
+
+
+def whole(codes: np.ndarray) -> Text:
+    return Text(codes, np.arange(len(codes)))
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +36,14 @@ def short(monkeypatch):
 
 def test_words_come_from_the_sequences_on_either_strand():
     codes = random_codes(3, 20)
-    drawn = words(codes, 500, np.random.default_rng(0), rates=(0.0,))
+    drawn = words(whole(codes), 500, np.random.default_rng(0), rates=(0.0,))
     own = np.lib.stride_tricks.sliding_window_view(codes, WORD, axis=1).reshape(-1, WORD)
     strands = {strand.tobytes() for strand in np.concatenate([own, sequences.reverse_complement(own)])}
     assert {word.tobytes() for word in drawn} == strands and drawn.dtype == np.uint8
 
 
 def test_words_are_mutated_at_the_rates_and_some_are_cut():
-    drawn = words(np.zeros((2, 30), np.uint8), 40_000, np.random.default_rng(0))
+    drawn = words(whole(np.zeros((2, 30), np.uint8)), 40_000, np.random.default_rng(0))
     forward = drawn[(drawn == 0).sum(1) > (drawn == 3).sum(1)]
     known = forward < sequences.N
     assert (forward[known] != 0).mean() == pytest.approx(0.75 * (0.1 + 0.25) / 3, abs=0.005)
@@ -47,6 +51,15 @@ def test_words_are_mutated_at_the_rates_and_some_are_cut():
     assert cut.mean() == pytest.approx(distillation.CUT_SHARE, abs=0.005)
     ends = forward[cut][:, [0, -1]] == sequences.N
     assert (ends.sum(1) == 1).all() and ends.any(0).all()
+
+
+def test_a_rare_class_gives_many_of_the_words():
+    labels = (np.arange(5_000) % 500 == 0).astype(np.uint8)
+    codes = np.where(labels[:, None] == 1, 0, 1).astype(np.uint8) * np.ones((1, 20), np.uint8)
+    drawn = words(Text.of(codes, labels), 5_000, np.random.default_rng(0), rates=(0.0,))
+    assert np.isin(drawn, (0, 3)).all(1).mean() == pytest.approx(1 / 3, abs=0.02)
+    even = np.arange(6) % 2
+    assert np.array_equal(Text.of(codes[:6], even).rows, np.arange(6))
 
 
 def test_the_network_says_of_a_sequence_the_sum_of_what_the_student_says_of_its_words():
@@ -62,10 +75,9 @@ def test_the_network_says_of_a_sequence_the_sum_of_what_the_student_says_of_its_
 
 
 def test_a_student_learns_the_lesson(short, split):
-    random = np.random.RandomState(0)
-    tables = tuple(random.standard_normal((len(gapped.shapes(k)), 4**k)).astype(np.float32) for k in READS)
-    lesson = distillation.Lesson.of(Machine(tables), split.train.codes, np.random.default_rng(0))
-    real = words(split.train.codes, 50_000, np.random.default_rng(1), rates=(0.0,))
+    table = np.random.RandomState(0).standard_normal((210, 4**READ)).astype(np.float32)
+    lesson = distillation.Lesson.of(Machine(table), whole(split.train.codes), np.random.default_rng(0))
+    real = words(whole(split.train.codes), 50_000, np.random.default_rng(1), rates=(0.0,))
     targets = lesson.targets(real)
     assert targets.mean() == pytest.approx(0, abs=0.02) and targets.std() == pytest.approx(1, abs=0.1)
     assert lesson.targets(np.full((1, WORD), sequences.N, np.uint8))[0, 0] == 0

@@ -7,7 +7,7 @@ import pytest
 from sklearn.svm import LinearSVC
 
 from tfbs import gapped, sequences
-from tfbs.gapped import READS, WORD, Machine
+from tfbs.gapped import READ, WORD, Machine
 
 
 def random_codes(n: int, length: int, seed: int = 0) -> np.ndarray:
@@ -21,10 +21,10 @@ def with_site(codes: np.ndarray, at: np.ndarray, site: str = "TGACTCAGCA") -> np
     return codes
 
 
-def features(row: np.ndarray, weights: np.ndarray, k: int) -> Counter:
+def features(row: np.ndarray, weights: np.ndarray) -> Counter:
     """Every gapped k-mer of a sequence by its name, the smaller of the two strands', from the definition."""
     found: Counter = Counter()
-    for shape in gapped.shapes(k):
+    for shape in gapped.shapes():
         for start in range(len(row) - shape[-1]):
             read = row[start + shape]
             other = sequences.reverse_complement(read), shape[-1] - shape[::-1]
@@ -33,53 +33,45 @@ def features(row: np.ndarray, weights: np.ndarray, k: int) -> Counter:
     return found
 
 
-def random_tables() -> tuple[np.ndarray, ...]:
-    random = np.random.RandomState(1)
-    return tuple(random.standard_normal((len(gapped.shapes(k)), 4**k)).astype(np.float32) for k in READS)
-
-
-def number(read: np.ndarray) -> int:
-    return int(np.dot(read, 4 ** np.arange(len(read))[::-1]))
-
-
-@pytest.mark.parametrize(("k", "count"), [(5, 210), (8, 120)])
-def test_shapes_are_all_ways_to_read_some_of_at_most_eleven(k, count):
-    shapes = gapped.shapes(k)
-    assert shapes.shape == (count, k) and len({tuple(shape) for shape in shapes}) == count
+def test_shapes_are_all_ways_to_read_seven_of_at_most_eleven():
+    shapes = gapped.shapes()
+    assert shapes.shape == (210, READ) and len({tuple(shape) for shape in shapes}) == 210
     assert (np.diff(shapes) > 0).all() and (shapes[:, 0] == 0).all() and shapes.max() == WORD - 1
 
 
-@pytest.mark.parametrize(("k", "half"), [(5, 0), (8, 12)])
-def test_a_machine_is_that_of_liblinear(monkeypatch, k, half):
+@pytest.mark.parametrize("half", [0, 12])
+def test_the_machine_is_that_of_liblinear(monkeypatch, half):
     monkeypatch.setattr(gapped, "PASSES", 200)
     codes, labels = random_codes(45, 18), np.repeat([0, 0, 1], 15)
-    table = gapped.descend(codes, labels, (k, half), np.random.RandomState(0))
+    machine = gapped.descend(codes, labels, half, np.random.RandomState(0))
     weights = gapped._base_weights(18, half)
-    counted = [features(row, weights, k) for row in codes]
+    counted = [features(row, weights) for row in codes]
     names = sorted({name for one in counted for name in one})
     matrix = np.array([[one[name] for name in names] for one in counted])
     matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
     theirs = LinearSVC(C=gapped.COST, tol=1e-10, max_iter=100_000, intercept_scaling=0.3, class_weight="balanced")
     theirs.fit(matrix, labels)
-    row = {tuple(shape): at for at, shape in enumerate(gapped.shapes(k))}
-    ours = [table[row[shape], number(read)] * np.sqrt(WORD - shape[-1]) for shape, read in names]
+    number = {tuple(shape): row for row, shape in enumerate(gapped.shapes())}
+    place = 4 ** np.arange(READ)[::-1]
+    ours = [machine.table[number[shape], np.dot(read, place)] * np.sqrt(WORD - shape[-1]) for shape, read in names]
     assert np.allclose(ours, theirs.coef_[0], atol=2e-5 * np.abs(ours).max() + 1e-6)
 
 
 def test_the_score_of_a_word_is_the_sum_of_its_gapped_kmers():
-    machine, word = Machine(random_tables()), random_codes(1, WORD, 3)
-    scores, seen = machine.score_words(word)
+    table = np.random.RandomState(1).standard_normal((210, 4**READ)).astype(np.float32)
+    word = random_codes(1, WORD, 3)
+    scores, seen = Machine(table).score_words(word)
+    place = 4 ** np.arange(READ)[::-1]
     parts = [
-        table[p, number(word[0, start + shape])]
-        for k, table in zip(READS, machine.tables, strict=True)
-        for p, shape in enumerate(gapped.shapes(k))
+        table[p, word[0, start + shape] @ place]
+        for p, shape in enumerate(gapped.shapes())
         for start in range(WORD - shape[-1])
     ]
     assert scores[0] == pytest.approx(sum(parts), abs=1e-3) and seen[0] == 1
     word[0, 4] = sequences.N
-    scores, seen = machine.score_words(word)
+    scores, seen = Machine(table).score_words(word)
     assert 0 < seen[0] < 1
-    assert machine.score_words(np.full((1, WORD), sequences.N, np.uint8)) == (0, 0)
+    assert Machine(table).score_words(np.full((1, WORD), sequences.N, np.uint8)) == (0, 0)
 
 
 def test_both_strands_score_the_same_and_sites_score_more():
@@ -119,11 +111,11 @@ def test_a_rare_class_is_kept_and_counts_as_much():
 
 def test_the_same_seed_gives_the_same_machine():
     codes, labels = random_codes(60, 30), np.arange(60) % 2
-    one, two, other = (gapped.teach(codes, labels, seed).tables for seed in (0, 0, 1))
-    assert all(map(np.array_equal, one, two)) and not any(map(np.array_equal, one, other))
+    one, two, other = (gapped.teach(codes, labels, seed).table for seed in (0, 0, 1))
+    assert np.array_equal(one, two) and not np.array_equal(one, other)
 
 
 def test_words_alone_and_few_sequences_are_enough():
     codes, labels, told = random_codes(6, WORD), np.arange(6) % 2, []
     machine = gapped.teach(codes, labels, on_pass=lambda: told.append(1))
-    assert np.isfinite(machine.score(codes)).all() and len(told) == gapped.TOLD
+    assert np.isfinite(machine.score(codes)).all() and len(told) == gapped.PASSES

@@ -1,4 +1,4 @@
-"""Train a network on what machines on gapped k-mers know: word by word instead of sequence by sequence.
+"""Train a network on what a gapped k-mer machine knows: word by word instead of sequence by sequence.
 
 On a few thousand sequences no convolutional network trained on the labels ranks binding sites as well as a support
 vector machine on gapped k-mers (:mod:`tfbs.gapped`). The machine's score is a sum over words of 11 bases of one
@@ -42,6 +42,21 @@ JUDGED = 2_000
 
 
 @dataclass(frozen=True)
+class Text:
+    """Sequences that words are drawn from: codes uint8 (N, L), L >= 11, and the rows to draw, some repeated."""
+
+    codes: np.ndarray
+    rows: np.ndarray
+
+    @classmethod
+    def of(cls, codes: np.ndarray, labels: np.ndarray) -> Text:
+        """Repeat the rarer class until it is about half as frequent as the other, or leave it if it is."""
+        classes = sorted((np.flatnonzero(labels == label) for label in (0, 1)), key=len)
+        times = max(1, len(classes[1]) // (2 * max(len(classes[0]), 1)))
+        return cls(codes, np.concatenate([np.arange(len(codes)), np.tile(classes[0], times - 1)]))
+
+
+@dataclass(frozen=True)
 class Lesson:
     """What is taught: a machine's score of a word, less its mean over real words, in standard deviations of these."""
 
@@ -50,9 +65,9 @@ class Lesson:
     spread: float
 
     @classmethod
-    def of(cls, machine: Machine, codes: np.ndarray, draw: np.random.Generator) -> Lesson:
+    def of(cls, machine: Machine, text: Text, draw: np.random.Generator) -> Lesson:
         """Measure mean and standard deviation on words of the sequences as they are."""
-        scores, seen = machine.score_words(words(codes, REAL_WORDS, draw, rates=(0.0,)))
+        scores, seen = machine.score_words(words(text, REAL_WORDS, draw, rates=(0.0,)))
         scores = scores[seen == 1]
         return cls(machine, float(scores.mean()), float(scores.std()) or 1.0)
 
@@ -62,13 +77,13 @@ class Lesson:
         return ((scores - self.mean * seen) / self.spread).astype(np.float32)[:, None]
 
 
-def words(codes: np.ndarray, count: int, draw: np.random.Generator, rates: tuple[float, ...] = RATES) -> np.ndarray:
+def words(text: Text, count: int, draw: np.random.Generator, rates: tuple[float, ...] = RATES) -> np.ndarray:
     """Draw words of 11 bases of the sequences, either strand, each mutated at one of the rates, some with N at one end.
 
     Parameters
     ----------
-    codes : ndarray of uint8, shape (N, L)
-        A, C, G, T, N = 0 .. 4; L >= 11.
+    text : Text
+        The sequences.
     count : int
         How many.
     draw : numpy.random.Generator
@@ -80,8 +95,9 @@ def words(codes: np.ndarray, count: int, draw: np.random.Generator, rates: tuple
     -------
     ndarray of uint8, shape (count, 11)
     """
-    rows, starts = draw.integers(len(codes), size=count), draw.integers(codes.shape[1] - WORD + 1, size=count)
-    drawn = codes[rows[:, None], starts[:, None] + np.arange(WORD)]
+    rows = text.rows[draw.integers(len(text.rows), size=count)]
+    starts = draw.integers(text.codes.shape[1] - WORD + 1, size=count)
+    drawn = text.codes[rows[:, None], starts[:, None] + np.arange(WORD)]
     hit = (draw.random(drawn.shape, np.float32) < draw.choice(rates, count)[:, None]) & (drawn < sequences.N)
     drawn = np.where(hit, draw.integers(0, 4, drawn.shape, np.uint8), drawn)
     if len(rates) > 1:
@@ -116,9 +132,9 @@ def student(filters: int, known: np.ndarray | None = None) -> keras.Model:
     return taught
 
 
-def prototypes(lesson: Lesson, codes: np.ndarray, count: int, draw: np.random.Generator) -> np.ndarray:
+def prototypes(lesson: Lesson, text: Text, count: int, draw: np.random.Generator) -> np.ndarray:
     """Draw words of the sequences to start filters from, the more often the more they tell: uint8 (count, 11)."""
-    real = words(codes, max(REAL_WORDS, 4 * count), draw, rates=(0.0,))
+    real = words(text, max(REAL_WORDS, 4 * count), draw, rates=(0.0,))
     telling = np.abs(lesson.targets(real)[:, 0]).astype(float) + 1e-6
     return real[draw.choice(len(real), count, replace=False, p=telling / telling.sum())]
 
@@ -132,7 +148,7 @@ def unfold(taught: keras.Model, model: keras.Model) -> None:
 
 
 class Distiller:
-    """Trains networks by teaching them what machines on gapped k-mers learned from the labels.
+    """Trains networks by teaching them what a gapped k-mer machine learned from the labels.
 
     It takes the place of :class:`tfbs.training.Trainer` for architectures that are taught. An epoch is
     :data:`WORDS` words, a batch counts words, and the loss of the recipe measures the two parts, not the lesson.
@@ -174,16 +190,17 @@ class Distiller:
         rows = _Rows(len(train) * self.recipe.epochs, on_rows)
         draw = np.random.default_rng(seed)
         random.seed(seed)  # Keras draws all its seeds from here
-        machine = gapped.teach(train.codes, train.labels, seed, lambda: rows.advance(0.4 / gapped.TOLD))
-        lesson = Lesson.of(machine, train.codes, draw)
+        machine = gapped.teach(train.codes, train.labels, seed, lambda: rows.advance(0.4 / gapped.PASSES))
+        text = Text.of(train.codes, train.labels)
+        lesson = Lesson.of(machine, text, draw)
         model = architectures.build(self.arch, self.length)
         filters = model.get_layer("word").filters // 2
-        taught = student(filters, prototypes(lesson, train.codes, filters, draw))
+        taught = student(filters, prototypes(lesson, text, filters, draw))
         learn = self._compiled(taught)
         judged = train.take(np.sort(draw.permutation(len(train))[:JUDGED]))
         history: dict[str, list[float]] = {}
         for epoch in range(self.recipe.epochs):
-            error = np.mean([self._piece(learn, lesson, train.codes, draw, rows) for _ in range(PIECES)])
+            error = np.mean([self._piece(learn, lesson, text, draw, rows) for _ in range(PIECES)])
             unfold(taught, model)
             _scale(model, machine, validation)
             values = {**self._judge(model, judged, validation), "lesson_mse": float(error)}
@@ -210,11 +227,9 @@ class Distiller:
         """Batches of a piece of an epoch."""
         return max(1, WORDS // PIECES // self.recipe.batch_size)
 
-    def _piece(
-        self, learn: Callable, lesson: Lesson, codes: np.ndarray, draw: np.random.Generator, rows: _Rows
-    ) -> float:
+    def _piece(self, learn: Callable, lesson: Lesson, text: Text, draw: np.random.Generator, rows: _Rows) -> float:
         """Draw words and learn them; return the mean squared error."""
-        drawn = words(codes, self._batches * self.recipe.batch_size, draw)
+        drawn = words(text, self._batches * self.recipe.batch_size, draw)
         order = np.arange(len(drawn), dtype=np.int32).reshape(self._batches, -1)
         losses, _ = learn(order, drawn, lesson.targets(drawn))
         rows.advance(0.6 / PIECES / self.recipe.epochs)

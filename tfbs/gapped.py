@@ -1,11 +1,9 @@
-"""Linear support vector machines on gapped k-mers: the strongest simple model of binding sites on few sequences.
+"""A linear support vector machine on gapped k-mers: the strongest simple model of binding sites on few sequences.
 
-A gapped k-mer is a word of 11 bases of which k are read. Every shape with every one of its 4^k readings is a feature,
-the same for a word and its reverse complement; a sequence is the vector of their counts at unit norm. Two machines are
-added: one reads 5 bases, which many words share, the other 8, which tell few apart. Together they rank about as well as
-one that reads the usual 7, and better where composition tells (by validation on peaks of several factors). As both are
-linear, the score of a sequence is a sum, over its words of 11 bases, of one function of a word. That is what
-:mod:`tfbs.distillation` teaches a network.
+A gapped k-mer is a word of 11 bases of which 7 are read. Every one of the 210 shapes with every one of the 4^7 readings
+is a feature, the same for a word and its reverse complement; a sequence is the vector of their counts at unit norm. As
+the model is linear, the score of a sequence is a sum, over its words of 11 bases, of one function of a word. That is
+what :mod:`tfbs.distillation` teaches a network.
 
 Sources: Ghandi et al., PLoS Computational Biology 10, e1003711 (2014); Lee, Bioinformatics 32, 2196-2198 (2016), for
 weights that fall from the centre. The features are made on the fly in dual coordinate descent (Hsieh et al., ICML
@@ -16,7 +14,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,14 +21,11 @@ from types import SimpleNamespace
 
 import numpy as np
 
-WORD, READS = 11, (5, 8)
+WORD, READ = 11, 7
 COST, PASSES = 0.5, 5
 BIAS = 0.3
 HALVES = (0, 50)
 """Distances from the centre, bp, at which a word counts half; 0 for words that count alike everywhere."""
-
-TOLD = PASSES * len(READS)
-"""How often :func:`teach` tells of its progress."""
 
 MOST_BASES, MOST_BASES_TO_CHOOSE = 6_000_000, 1_000_000
 HELD_OUT = 0.2
@@ -40,17 +34,17 @@ _PREDICTED = 1 << 16
 
 @dataclass(frozen=True)
 class Machine:
-    """Two trained machines as one.
+    """A trained machine.
 
     Attributes
     ----------
-    tables : tuple of ndarray of float32, shapes (210, 4**5) and (120, 4**8)
+    table : ndarray of float32, shape (210, 16384)
         Weight of each reading of each shape; equal for a gapped k-mer and its reverse complement.
     half : int
         Distance from the centre, bp, at which a word counts half; 0 if all count alike.
     """
 
-    tables: tuple[np.ndarray, ...]
+    table: np.ndarray
     half: int = 0
 
     def score_words(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -69,10 +63,7 @@ class Machine:
         seen : ndarray of float32, shape (n,)
             Share of the gapped k-mers that hold no N.
         """
-        words = np.ascontiguousarray(words)
-        found = [_loops().score_words(words, shapes(k), table) for k, table in zip(READS, self.tables, strict=True)]
-        scores, seen = zip(*found, strict=True)
-        return sum(scores), sum(seen) / len(seen)
+        return _loops().score_words(np.ascontiguousarray(words), shapes(), self.table)
 
     def score(self, codes: np.ndarray) -> np.ndarray:
         """Score sequences by the weighted sum over their words: codes (N, L) -> float32 (N,)."""
@@ -92,9 +83,7 @@ def word_weights(length: int, half: int) -> np.ndarray:
 
 
 def teach(codes: np.ndarray, labels: np.ndarray, seed: int = 0, on_pass: Callable[[], None] | None = None) -> Machine:
-    """Train both machines; whether words near the centre count more is decided on a fifth of the sequences.
-
-    There, too, it is measured how far the scores of each machine spread, so that both have the same say.
+    """Train the machine; whether words near the centre count more is decided on a fifth of the sequences.
 
     Parameters
     ----------
@@ -114,55 +103,29 @@ def teach(codes: np.ndarray, labels: np.ndarray, seed: int = 0, on_pass: Callabl
         Squared hinge loss, cost 0.5, 5 passes (more change no AUROC by more than .001).
     """
     random = np.random.RandomState(seed)
-    half, spreads = _choose(codes, labels, random)
+    half = _choose(codes, labels, random)
     rows = _draw(labels, MOST_BASES // codes.shape[1], random)
-    tables = _descend_all(codes[rows], labels[rows], [(k, half) for k in READS], random, on_pass)
-    return Machine(tuple(table / spread for table, spread in zip(tables, spreads, strict=True)), half)
+    return descend(codes[rows], labels[rows], half, random, on_pass)
 
 
-def _choose(codes: np.ndarray, labels: np.ndarray, random: np.random.RandomState) -> tuple[int, list[float]]:
-    """The half-distance that ranks a held-out fifth best, and the spread of each machine's scores there."""
+def _choose(codes: np.ndarray, labels: np.ndarray, random: np.random.RandomState) -> int:
+    """The half-distance that ranks a held-out fifth best; the first where that cannot be told."""
     from sklearn.metrics import roc_auc_score
 
     rows = random.permutation(_draw(labels, MOST_BASES_TO_CHOOSE // codes.shape[1], random))
-    out, rest = np.split(rows, [int(HELD_OUT * len(rows))])
-    if min(len(np.unique(labels[part])) for part in (out, rest)) < 2:
-        return HALVES[0], [1.0] * len(READS)
-    tables = _descend_all(codes[rest], labels[rest], list(itertools.product(READS, HALVES)), random)
-    found = {}
-    for i, half in enumerate(HALVES):
-        scores = [
-            _only(k, table, half).score(codes[out]) for k, table in zip(READS, tables[i :: len(HALVES)], strict=True)
-        ]
-        spreads = [float(one.std()) or 1.0 for one in scores]
-        together = sum(one / spread for one, spread in zip(scores, spreads, strict=True))
-        found[half] = roc_auc_score(labels[out], together), spreads
-    best = max(found, key=lambda half: found[half][0])
-    return best, found[best][1]
+    held = int(HELD_OUT * len(rows))
+    out, rest = rows[:held], rows[held:]
+    if min(len(np.unique(labels[part])) for part in (out, rest) if len(part)) < 2 or not held:
+        return HALVES[0]
+    seeds = random.randint(2**31, size=len(HALVES))
 
+    def judge(half: int, seed: int) -> float:
+        machine = descend(codes[rest], labels[rest], half, np.random.RandomState(seed))
+        return roc_auc_score(labels[out], machine.score(codes[out]))
 
-def _only(k: int, table: np.ndarray, half: int) -> Machine:
-    """One of the two machines, the other silent."""
-    return Machine(
-        tuple(table if k == other else np.zeros((len(shapes(other)), 4**other), np.float32) for other in READS), half
-    )
-
-
-def _descend_all(
-    codes: np.ndarray,
-    labels: np.ndarray,
-    wanted: list[tuple[int, int]],
-    random: np.random.RandomState,
-    on_pass: Callable[[], None] | None = None,
-) -> list[np.ndarray]:
-    """Train a machine for each pair of k and half-distance, side by side."""
-    seeds = random.randint(2**31, size=len(wanted))
-    with ThreadPoolExecutor(min(len(wanted), os.cpu_count() or 1)) as threads:
-        jobs = [
-            threads.submit(descend, codes, labels, pair, np.random.RandomState(seed), on_pass)
-            for pair, seed in zip(wanted, seeds, strict=True)
-        ]
-        return [job.result() for job in jobs]
+    with ThreadPoolExecutor(len(HALVES)) as threads:
+        areas = list(threads.map(judge, HALVES, seeds))
+    return HALVES[int(np.argmax(areas))]
 
 
 def _draw(labels: np.ndarray, most: int, random: np.random.RandomState) -> np.ndarray:
@@ -176,52 +139,48 @@ def _draw(labels: np.ndarray, most: int, random: np.random.RandomState) -> np.nd
 def descend(
     codes: np.ndarray,
     labels: np.ndarray,
-    kind: tuple[int, int],
+    half: int,
     random: np.random.RandomState,
     on_pass: Callable[[], None] | None = None,
-) -> np.ndarray:
-    """Train one machine, for one pair of k and half-distance, on all sequences: its table, see :class:`Machine`."""
+) -> Machine:
+    """Train the machine for one half-distance on all sequences; see :func:`teach`."""
     loops, codes, signs = _loops(), np.ascontiguousarray(codes), 2.0 * np.asarray(labels, float) - 1
-    k, half = kind
-    made = (shapes(k), *_strands(k), _values(k), _base_weights(codes.shape[1], half))
-    ridge = np.where(signs > 0, (signs > 0).mean(), (signs < 0).mean()) / COST
-    weights, bias = np.zeros(len(shapes(k)) * 4**k, np.float32), np.zeros(1)
+    value = np.sqrt(WORD - shapes()[:, -1]).astype(np.float32)
+    made = (shapes(), *_strands(), value, _base_weights(codes.shape[1], half))
+    share = np.where(signs > 0, (signs > 0).mean(), (signs < 0).mean())
+    ridge = 0.5 / COST * 2 * share
+    weights, bias = np.zeros(len(shapes()) * 4**READ, np.float32), np.zeros(1)
     dual, scale = np.zeros(len(codes)), loops.norms(codes, made, weights)
     for _ in range(PASSES):
         order = random.permutation(len(codes))
         loops.sweep(order, codes, signs, made, (weights, bias, dual), (scale, ridge, BIAS))
         if on_pass:
             on_pass()
-    return _both_strands(k, weights)
+    return Machine((_both_strands(weights) / value[:, None]).astype(np.float32), half)
 
 
 @functools.cache
-def shapes(k: int) -> np.ndarray:
-    """Positions of the k bases that are read, the first always 0: int64 (P, k)."""
-    rest = itertools.combinations(range(1, WORD), k - 1)
+def shapes() -> np.ndarray:
+    """Positions of the bases that are read, the first always 0: int64 (210, 7)."""
+    rest = itertools.combinations(range(1, WORD), READ - 1)
     return np.array([(0, *positions) for positions in rest], np.int64)
 
 
-def _values(k: int) -> np.ndarray:
-    """Square root of the number of words that a gapped k-mer of each shape stands in: float32 (P,)."""
-    return np.sqrt(WORD - shapes(k)[:, -1]).astype(np.float32)
-
-
 @functools.cache
-def _strands(k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where a gapped k-mer stands on the other strand: its shape's row int64 (P,), and its reading int32 (4**k,)."""
-    number = {tuple(shape): i for i, shape in enumerate(shapes(k).tolist())}
-    mirror = [number[tuple((shape[-1] - shape[::-1]).tolist())] for shape in shapes(k)]
-    place = 4 ** np.arange(k - 1, -1, -1)
-    digits = np.arange(4**k)[:, None] // place % 4
+def _strands() -> tuple[np.ndarray, np.ndarray]:
+    """Where a gapped k-mer stands on the other strand: its shape's row int64 (210,), and its reading int32 (4**7,)."""
+    number = {tuple(shape): i for i, shape in enumerate(shapes().tolist())}
+    mirror = [number[tuple((shape[-1] - shape[::-1]).tolist())] for shape in shapes()]
+    place = 4 ** np.arange(READ - 1, -1, -1)
+    digits = np.arange(4**READ)[:, None] // place % 4
     return np.array(mirror), ((3 - digits[:, ::-1]) @ place).astype(np.int32)
 
 
-def _both_strands(k: int, weights: np.ndarray) -> np.ndarray:
-    """Weights by shape and reading, the same for both strands, of one word: (P * 4**k,) -> (P, 4**k)."""
-    mirror, turned = _strands(k)
+def _both_strands(weights: np.ndarray) -> np.ndarray:
+    """Give every gapped k-mer the weight that it shares with its reverse complement: (210 * 4**7,) -> (210, 4**7)."""
+    mirror, turned = _strands()
     here = np.arange(len(weights)).reshape(len(mirror), -1)
-    return weights[np.minimum(here, here[mirror][:, turned])] / _values(k)[:, None]
+    return weights[np.minimum(here, here[mirror][:, turned])]
 
 
 def _base_weights(length: int, half: int) -> np.ndarray:
