@@ -31,7 +31,7 @@ def split():
 
 @pytest.fixture
 def short(monkeypatch):
-    monkeypatch.setattr(distillation, "WORDS", 200_000)
+    monkeypatch.setattr(distillation, "WORDS", 100_000)
 
 
 def test_words_come_from_the_sequences_on_either_strand():

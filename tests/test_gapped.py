@@ -41,10 +41,10 @@ def test_shapes_are_all_ways_to_read_seven_of_at_most_eleven():
 
 @pytest.mark.parametrize("half", [0, 12])
 def test_the_machine_is_that_of_liblinear(monkeypatch, half):
-    monkeypatch.setattr(gapped, "PASSES", 200)
-    codes, labels = random_codes(45, 18), np.repeat([0, 0, 1], 15)
+    monkeypatch.setattr(gapped, "PASSES", 100)
+    codes, labels = random_codes(30, 16), np.repeat([0, 0, 1], 10)
     machine = gapped.descend(codes, labels, half, np.random.RandomState(0))
-    weights = gapped._base_weights(18, half)
+    weights = gapped._base_weights(16, half)
     counted = [features(row, weights) for row in codes]
     names = sorted({name for one in counted for name in one})
     matrix = np.array([[one[name] for name in names] for one in counted])
@@ -85,10 +85,10 @@ def test_both_strands_score_the_same_and_sites_score_more():
 
 
 def test_sites_in_the_centre_choose_weights_that_fall_from_it():
-    codes = random_codes(600, 240)
-    labels, random = np.arange(600) % 2, np.random.RandomState(0)
-    codes[labels == 1] = with_site(codes[labels == 1], random.randint(110, 120, 300))
-    at = np.where(random.rand(300) < 0.5, random.randint(0, 30, 300), random.randint(200, 230, 300))
+    codes = random_codes(300, 240)
+    labels, random = np.arange(300) % 2, np.random.RandomState(0)
+    codes[labels == 1] = with_site(codes[labels == 1], random.randint(110, 120, 150))
+    at = np.where(random.rand(150) < 0.5, random.randint(0, 30, 150), random.randint(200, 230, 150))
     codes[labels == 0] = with_site(codes[labels == 0], at)
     machine = gapped.teach(codes, labels)
     assert machine.half == 50
@@ -102,9 +102,9 @@ def test_a_rare_class_is_kept_and_counts_as_much():
     rows = gapped._draw(labels, 1000, np.random.RandomState(0))
     assert len(rows) == 1000 and labels[rows].sum() == 30 and (np.diff(rows) > 0).all()
     assert len(gapped._draw(labels, 50_000, np.random.RandomState(0))) == 10_000
-    codes = random_codes(2_000, 60)
-    labels = (np.arange(2_000) % 100 == 0).astype(int)
-    codes[labels == 1] = with_site(codes[labels == 1], np.full(20, 25))
+    codes = random_codes(1_000, 40)
+    labels = (np.arange(1_000) % 100 == 0).astype(int)
+    codes[labels == 1] = with_site(codes[labels == 1], np.full(10, 15))
     scores = gapped.teach(codes, labels).score(codes)
     assert scores[labels == 1].min() > np.percentile(scores[labels == 0], 99)
 
