@@ -36,7 +36,7 @@ from .report import LABELS
 from .settings import Job
 from .splits import Split
 from .tracking import Run
-from .verdict import ALPHA, _p
+from .verdict import ALPHA, p_in_words
 
 if TYPE_CHECKING:
     from .plots import Figure
@@ -232,7 +232,7 @@ def _worst(matrix: Matrix, names: tuple[str, ...]) -> list[str]:
 
 
 def _basis(difference: Difference, p: float, on: str) -> str:
-    return f"95 % interval {difference.lo:.4f} to {difference.hi:.4f}, {_p(p)} after Holm; {on}"
+    return f"95 % interval {difference.lo:.4f} to {difference.hi:.4f}, {p_in_words(p)} after Holm; {on}"
 
 
 def _rows(matrix: Matrix, metric: str) -> list[dict[str, str]]:

@@ -204,9 +204,7 @@ class Distiller:
             unfold(taught, model)
             _scale(model, machine, validation)
             values = {**self._judge(model, judged, validation), "lesson_mse": float(error)}
-            training.insist_on_finite(values, epoch, self.recipe)
-            for name, value in values.items():
-                history.setdefault(name, []).append(value)
+            training.keep(history, values, self.recipe)
             if on_epoch and on_epoch(epoch, values):
                 break
         rows.finish()

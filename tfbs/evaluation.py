@@ -142,7 +142,7 @@ def reliability(
     """
     labels, logits = checked(labels, logits)
     probabilities, strata = expit(logits), strata_of(labels, stratified)
-    replicates = replicate(partial(_calibration, labels, probabilities), labels, seed, resamples, stratified)
+    replicates = replicate(partial(_calibration, _gaps(labels, probabilities)), labels, seed, resamples, stratified)
     return {
         "brier": _brier(labels, probabilities, strata),
         "ece": _calibration_error(replicates, calibration_curve(labels, probabilities)),
@@ -342,11 +342,16 @@ def _around(value: float, limits: tuple[float, float], n: int) -> Estimate:
     return Estimate(float(value), float(np.clip(limits[0], 0, value)), float(np.clip(limits[1], value, 1)), n)
 
 
-def _calibration(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Sum over bins of the absolute gap, and of its absolute change; one value a row of weights (b, n)."""
+def _gaps(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """Prediction less label of each sequence, in the column of its bin: (n, BINS)."""
     gaps = np.zeros((len(labels), BINS))
     gaps[np.arange(len(labels)), _bin(probabilities, BINS)] = probabilities - labels
-    gap = weights @ gaps / len(labels)
+    return gaps
+
+
+def _calibration(gaps: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Sum over bins of the absolute gap, and of its absolute change; one value a row of weights (b, n)."""
+    gap = weights @ gaps / len(gaps)
     return {"ece": np.abs(gap).sum(axis=1), "ece_error": np.abs(gap - gaps.mean(axis=0)).sum(axis=1)}
 
 

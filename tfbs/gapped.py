@@ -113,9 +113,8 @@ def _choose(codes: np.ndarray, labels: np.ndarray, random: np.random.RandomState
     from sklearn.metrics import roc_auc_score
 
     rows = random.permutation(_draw(labels, MOST_BASES_TO_CHOOSE // codes.shape[1], random))
-    held = int(HELD_OUT * len(rows))
-    out, rest = rows[:held], rows[held:]
-    if min(len(np.unique(labels[part])) for part in (out, rest) if len(part)) < 2 or not held:
+    out, rest = np.split(rows, [int(HELD_OUT * len(rows))])
+    if min(len(np.unique(labels[part])) for part in (out, rest)) < 2:
         return HALVES[0]
     seeds = random.randint(2**31, size=len(HALVES))
 

@@ -14,7 +14,6 @@ import itertools
 import os
 import shutil
 import tempfile
-import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 
 from . import datasets, sequences
 from .errors import DataError, ParameterError, did_you_mean
+from .texts import TRUNCATED, truncated
 
 LOWER = 8
 """Bit of :meth:`Genome.letters` that says that the letter stands in lower case."""
@@ -267,11 +267,8 @@ def _prepare(path: Path) -> tuple[Path, _Index]:
                 _publish(Path(scratch) / "genome", folder)
         copy = folder / "genome.fa"
         return (copy if copy.exists() else path), _read_index(folder / "genome.fai")
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
-            f"{path.name}: expected a complete gzip file, received one that is truncated or damaged: fetch or "
-            "compress it again."
-        ) from error
+    except TRUNCATED as error:
+        raise truncated(path) from error
     except OSError as error:
         raise DataError(
             f"{path.name}: expected to read it and to keep its index in {_folder()}, received {error}: check the "

@@ -15,6 +15,9 @@ import numpy as np
 from .errors import DataError
 
 _SPACE = np.isin(np.arange(256), list(b"\t\n\v\f\r\x1c\x1d\x1e\x1f "))
+TRUNCATED = (EOFError, zlib.error, gzip.BadGzipFile)
+"""What reading a truncated or damaged gzip file raises."""
+
 _BLOCK = 1 << 20
 
 
@@ -149,6 +152,14 @@ def existing(path: str | Path) -> Path:
     return path
 
 
+def truncated(path: Path) -> DataError:
+    """What to say of a gzip file whose reading raised one of :data:`TRUNCATED`."""
+    return DataError(
+        f"{path.name}: expected a complete gzip file, received one that is truncated or damaged: fetch or compress it "
+        "again."
+    )
+
+
 def read_bytes(path: str | Path) -> bytes:
     """Return the content of a text file (plain or gzip) as UTF-8 with one line feed a line end.
 
@@ -172,11 +183,8 @@ def read_bytes(path: str | Path) -> bytes:
         content = _unpacked(path)
         if not content.isascii():
             content.decode()
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(
-            f"{path.name}: expected a complete gzip file, received one that is truncated or damaged: fetch or "
-            "compress it again."
-        ) from error
+    except TRUNCATED as error:
+        raise truncated(path) from error
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path.name}: expected text, received bytes that are not text at offset {error.start}: give FASTA, "

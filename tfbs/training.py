@@ -244,9 +244,7 @@ class Trainer:
             values = self._epoch(training, parts[0].labels, rows, on_rows)
             unseen = judge(self._forward, self._model, self.recipe, parts[1])
             values |= {f"val_{name}": value for name, value in unseen.items()}
-            insist_on_finite(values, epoch, self.recipe)
-            for name, value in values.items():
-                history.setdefault(name, []).append(value)
+            keep(history, values, self.recipe)
             if on_epoch and on_epoch(epoch, values):
                 break
         _assign(model.variables, self._model.variables)
@@ -335,14 +333,17 @@ def require_length(part: Dataset, length: int) -> None:
         )
 
 
-def insist_on_finite(values: dict[str, float], epoch: int, recipe: Recipe) -> None:
-    """Raise TrainingError if the loss of either part is infinite or not a number."""
+def keep(history: dict[str, list[float]], values: dict[str, float], recipe: Recipe) -> None:
+    """Add the values of an epoch to the history; raise TrainingError if a loss is infinite or not a number."""
+    epoch = len(history.get("loss", ()))
     for name in ("loss", "val_loss"):
         if not np.isfinite(values[name]):
             raise TrainingError(
                 f"Expected a finite loss, received {name} = {values[name]} in epoch {epoch + 1} of {recipe.epochs}: "
                 f"lower the learning rate (lr={recipe.lr:g})."
             )
+    for name, value in values.items():
+        history.setdefault(name, []).append(value)
 
 
 def _auroc(labels: np.ndarray, scores: np.ndarray) -> float:

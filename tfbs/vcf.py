@@ -17,7 +17,7 @@ from pathlib import Path
 
 from .errors import DataError
 from .sequences import AMBIGUITY
-from .texts import existing
+from .texts import TRUNCATED, existing, truncated
 
 COLUMNS = ("CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
 NEEDED = 5
@@ -246,8 +246,8 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
         with gzip.open(path) if is_packed(path) else path.open("rb") as source:
             for number, line in enumerate(source, 1):
                 yield number, line.removeprefix(b"\xef\xbb\xbf" if number == 1 else b"").decode().rstrip("\r\n")
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise _truncated(path) from error
+    except TRUNCATED as error:
+        raise truncated(path) from error
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path.name}: expected text, received bytes that are not: give a VCF or a table, plain or gzip; BCF "
@@ -264,15 +264,8 @@ def is_packed(path: Path) -> bool:
         handle.seek(max(0, path.stat().st_size - len(_END)))
         tail = handle.read()
     if head[:4] == _GZIP + b"\x08\x04" and head[12:14] == b"BC" and tail != _END:
-        raise _truncated(path)
+        raise truncated(path)
     return head.startswith(_GZIP)
-
-
-def _truncated(path: Path) -> DataError:
-    return DataError(
-        f"{path.name}: expected a complete gzip file, received one that is truncated or damaged: fetch or compress it "
-        "again."
-    )
 
 
 def _bgzip_block(content: bytes) -> bytes:

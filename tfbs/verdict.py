@@ -91,7 +91,7 @@ def sentence(ours: str, theirs: str, label: str, difference: Difference | Resamp
     d = _digits(difference)
     holm = " after Holm" if p_adjusted > difference.p else ""
     basis = (
-        f"95 % interval {_number(difference.lo, d)} to {_number(difference.hi, d)}, {_p(p_adjusted)}{holm}; "
+        f"95 % interval {_number(difference.lo, d)} to {_number(difference.hi, d)}, {p_in_words(p_adjusted)}{holm}; "
         f"{_basis(difference)}"
     )
     if told == "cannot tell":
@@ -201,7 +201,8 @@ def _number(value: float, digits: int) -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
-def _p(p: float) -> str:
+def p_in_words(p: float) -> str:
+    """A p-value as a sentence gives it."""
     if p < 0.001:
         return "p < 0.001"
     return f"p = {p:.2f}" if p >= 0.1 else f"p = {p:.4f}" if abs(p - ALPHA) < 5e-4 else f"p = {p:.3f}"
