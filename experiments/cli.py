@@ -13,9 +13,11 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import Field, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from tfbs.errors import ParameterError, TfbsError, did_you_mean
+
+Request = TypeVar("Request")
 
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _EXPECTED = {"int": "a whole number", "float": "a number", "bool": "true or false"}
@@ -77,6 +79,14 @@ def parse(
         )
     given = {name: _convert(known[name], text) for name, text in vars(values).items()}
     return [{f.name: given[f.name] for f in own if f.name in given} for own in owned]
+
+
+def single(
+    argv: Sequence[str], kind: type[Request], description: str, choices: Mapping[str, Iterable[str]] | None = None
+) -> Request:
+    """Parse ``--name value`` pairs into one dataclass; see :func:`parse`, also for the errors raised."""
+    (given,) = parse(argv, (kind,), description, choices)
+    return kind(**given)
 
 
 def _owned(groups: Sequence[type], without: Sequence[str]) -> list[list[Field]]:

@@ -15,7 +15,7 @@ from tfbs.settings import RUN_ID, Settings
 from tfbs.simulation import Simulation
 from tfbs.splitting import SPLITS, Splitting, items
 
-WITHOUT = ("arch", "seed", "budget")
+WITHOUT = ("arch", "seed", "budget", "motifs")
 
 
 def request(argv: Sequence[str]) -> Request:

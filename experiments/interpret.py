@@ -7,33 +7,18 @@ from collections.abc import Sequence
 
 from experiments import cli
 from tfbs.interpretation import Request
-
-
-def request(argv: Sequence[str]) -> Request:
-    """Turn the command line into a request.
-
-    Parameters
-    ----------
-    argv : sequence of str
-        ``--name value`` pairs.
-
-    Raises
-    ------
-    ParameterError
-        If a name is unknown, a value does not fit, or values exclude each other.
-    """
-    (given,) = cli.parse(argv, (Request,), __doc__, {})
-    return Request(**given)
+from tfbs.jaspar import GROUPS
+from tfbs.settings import REFERENCES
 
 
 def work(argv: Sequence[str]) -> None:
     """Interpret the network and say what was found."""
-    asked = request(argv)
+    asked = cli.single(argv, Request, __doc__, {"references": REFERENCES, "motifs": GROUPS})
     print(f"Interpreting {asked.network} ...", flush=True)
     from tfbs import interpretation, tracking
 
     result = interpretation.run(asked)
-    print(f"\n{result.summary.text()}\n\n{tracking.next_steps(result.run_id, model='')}")
+    print(f"\n{result.text()}\n\n{tracking.next_steps(result.run_id, model='')}")
 
 
 if __name__ == "__main__":

@@ -9,26 +9,9 @@ from experiments import cli
 from tfbs.promotion import Request
 
 
-def request(argv: Sequence[str]) -> Request:
-    """Turn the command line into a request.
-
-    Parameters
-    ----------
-    argv : sequence of str
-        ``--name value`` pairs.
-
-    Raises
-    ------
-    ParameterError
-        If a name is unknown or a value does not fit.
-    """
-    (given,) = cli.parse(argv, (Request,), __doc__)
-    return Request(**given)
-
-
 def work(argv: Sequence[str]) -> None:
     """Review the model and print the explanation."""
-    asked = request(argv)
+    asked = cli.single(argv, Request, __doc__)
     print(f"Reviewing {asked.registered_model} ...", flush=True)
     from tfbs.review import run
 

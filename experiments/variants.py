@@ -9,26 +9,9 @@ from experiments import cli
 from tfbs.variants import MISMATCHES, Request
 
 
-def request(argv: Sequence[str]) -> Request:
-    """Turn the command line into a request.
-
-    Parameters
-    ----------
-    argv : sequence of str
-        ``--name value`` pairs.
-
-    Raises
-    ------
-    ParameterError
-        If a name is unknown, a value does not fit, or values exclude each other.
-    """
-    (given,) = cli.parse(argv, (Request,), __doc__, {"mismatch": MISMATCHES})
-    return Request(**given)
-
-
 def work(argv: Sequence[str]) -> None:
     """Score the variants and say what was found."""
-    asked = request(argv)
+    asked = cli.single(argv, Request, __doc__, {"mismatch": MISMATCHES})
     print(f"Scoring {asked.vcf or asked.pairs} with {asked.network} ...", flush=True)
     from tfbs import tracking, variant_job
 

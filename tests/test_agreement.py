@@ -170,3 +170,13 @@ def test_one_network_alone_has_nothing_to_disagree_with():
 def test_bad_input_is_refused_in_one_sentence(call, words):
     with pytest.raises(DataError, match=words):
         call()
+
+
+def test_rank_correlation_is_that_of_scipy_with_ties():
+    random = np.random.RandomState(0)
+    first, second = random.randint(0, 5, (2, 4, 30)).astype(np.float32)
+    expected = [stats.spearmanr(*pair).statistic for pair in zip(first, second, strict=True)]
+    noise = first + 1e-8 * random.randn(4, 30)
+    np.testing.assert_allclose(agreement.rank_correlation(noise, second), expected)
+    first[0], second[1, 3] = 0, np.nan
+    assert np.isnan(agreement.rank_correlation(first, second)).tolist() == [True, True, False, False]

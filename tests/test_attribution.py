@@ -127,6 +127,9 @@ def test_equals_shap_where_windows_tie(model):
         [layers.Conv1D(6, 5, padding="same"), layers.Activation("tanh"), layers.Reshape((25, 12)), layers.Flatten()],
         [layers.Dense(3, activation="softplus"), layers.Flatten(), layers.Dropout(0.5), layers.Dense(4, "sigmoid")],
         [layers.Conv1D(6, 5, activation="relu"), layers.MaxPooling1D(46), layers.Flatten()],
+        [layers.Conv1D(6, 5, padding="causal", activation="elu"), layers.MaxPooling1D(4), layers.Flatten()],
+        [layers.Conv1D(6, 4, strides=2, padding="same"), layers.MaxPooling1D(3), layers.Flatten(), layers.Dense(3)],
+        [layers.Conv1D(6, 4), layers.Activation("tanh"), layers.MaxPooling1D(3), layers.Flatten()],
     ],
 )
 def test_every_layer_equals_shap(body):
@@ -165,12 +168,70 @@ def test_branches_go_through_the_graph_of_shap():
     assert_healthy()
 
 
-def test_unsupported_operation_is_named_and_leaves_tensorflow_healthy():
-    network = architectures.logit_model(residual("gelu"))
-    with pytest.raises(AttributionError, match=r"operation Erfc? in inner"):
-        deep_shap(network, one_hot(CODES[:2]), one_hot(CODES[100:103]))
+def branched(layer):
+    start = keras.Input((LENGTH, 4))
+    h = layers.Conv1D(8, 5, padding="same", activation="relu")(start)
+    h = layers.Add()([h, layer(h)])
+    return keras.Model(start, layers.Dense(1)(layers.Flatten()(h)))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        *[layers.Activation(name) for name in ("gelu", "leaky_relu", "relu6", "softsign", "celu", "log_sigmoid")],
+        layers.Conv1D(8, 3, padding="same", dilation_rate=2),
+        layers.SeparableConv1D(8, 3, padding="same"),
+        layers.Lambda(lambda value: tf.sqrt(value + 1)),
+    ],
+    ids=lambda layer: getattr(getattr(layer, "activation", None), "__name__", "") + layer.name,
+)
+def test_operations_that_shap_lacks_add_up_in_branches(layer):
+    from shap.explainers._deep.deep_tf import op_handlers
+
+    keras.utils.set_random_seed(6)
+    before, network = dict(op_handlers), branched(layer)
+    assert rescale.steps(network) is None
+    result = deep_shap(network, one_hot(CODES[:8]), one_hot(CODES[100:105]))
+    assert np.abs(result.contributions).max() > 1e-3
+    assert check_additivity(result) <= 1e-4
+    assert op_handlers == before
+
+
+@pytest.mark.parametrize(
+    ("layer", "operation"),
+    [
+        (layers.Activation("silu", name="inner"), "IdentityN"),
+        (layers.GlobalMaxPooling1D(keepdims=True, name="inner"), "Max"),
+        (layers.Lambda(tf.sin, name="inner"), "Sin"),
+    ],
+)
+def test_what_shap_refuses_or_gets_wrong_is_named_and_leaves_tensorflow_healthy(layer, operation):
+    from shap.explainers._deep.deep_tf import op_handlers
+
+    before, network = dict(op_handlers), branched(layer)
+    for explain in (deep_shap, lambda *inputs: witness(*inputs, np.zeros((2, LENGTH)))):
+        with pytest.raises(AttributionError, match=rf"operation {operation} in inner: replace that layer or use ism"):
+            explain(network, one_hot(CODES[:2]), one_hot(CODES[100:103]))
+    assert op_handlers == before
     assert_healthy()
     assert ism(network, one_hot(CODES[:1])).any()
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_both_strands_add_up_to_the_mean_logit_and_do_not_depend_on_the_strand(baseline, shared):
+    x = one_hot(CODES[:7])
+    references = one_hot(CODES[100:109]) if shared else shuffle_references(CODES[:7], 4, 0)
+    result = deep_shap(baseline, x, references, both_strands=True)
+    turned = deep_shap(baseline, x[:, ::-1, ::-1], references[..., ::-1, ::-1], both_strands=True)
+    np.testing.assert_allclose(turned.contributions[:, ::-1], result.contributions, atol=1e-6)
+    np.testing.assert_allclose(turned.hypothetical[:, ::-1, ::-1], result.hypothetical, atol=1e-6)
+    logits = (baseline(x) + baseline(x[:, ::-1, ::-1]))[:, 0] / 2
+    np.testing.assert_allclose(result.logits, logits, atol=1e-5)
+    one = deep_shap(baseline, x, references).contributions
+    other = deep_shap(baseline, x[:, ::-1, ::-1], references[..., ::-1, ::-1]).contributions[:, ::-1]
+    assert np.abs(one - other).max() > 1e-3
+    np.testing.assert_allclose(result.contributions, (one + other) / 2, atol=1e-6)
+    assert check_additivity(result) <= 1e-4
 
 
 def test_exact_on_a_linear_network():
@@ -197,6 +258,10 @@ def test_batches_do_not_matter_and_are_reported(model, monkeypatch, traced):
     assert np.array_equal(whole.contributions, deep_shap(model, x, references).contributions)
     monkeypatch.setattr("tfbs.attribution._POSITIONS", 4 * 5 * LENGTH)
     monkeypatch.setattr("tfbs.attribution._TRACED_FROM", 0 if traced else 10**12)
+    few = deep_shap(model, x, one_hot(CODES[100:111]))
+    monkeypatch.setattr("tfbs.attribution._POSITIONS", 10**6)
+    np.testing.assert_allclose(few.hypothetical, deep_shap(model, x, one_hot(CODES[100:111])).hypothetical, atol=1e-5)
+    monkeypatch.setattr("tfbs.attribution._POSITIONS", 4 * 5 * LENGTH)
     seen = []
     parts = deep_shap(model, x.astype(np.uint8), references, lambda done, total: seen.append((done, total)))
     assert seen == [(4, 11), (8, 11), (11, 11)]

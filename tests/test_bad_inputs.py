@@ -14,8 +14,8 @@ GOOD = "ACGTACGTACGTACGTACGT"
 KNOWN = (
     "arch, batch_size, blacklist, both_strands, budget, data_seed, dataset, decoys, deterministic, epochs, genome, "
     "group_column, label_column, labels, length, loss, "
-    "lr, motif, mutation_rate, n_explained, n_negatives, n_positives, n_references, negative_ratio, negative_seed, "
-    "negatives, optimizer, pwm, references, "
+    "lr, motif, motifs, mutation_rate, n_explained, n_negatives, n_positives, n_references, negative_ratio, "
+    "negative_seed, negatives, optimizer, pwm, references, "
     "register, registered_model, seed, sequence_column, split, split_column, split_seed, test_groups, test_size, "
     "val_groups, val_size, width"
 )
@@ -92,7 +92,7 @@ PARAMETERS = {
         'optimizer: expected one of adam, adamw, sgd, rmsprop, nadam, received "adm"; did you mean "adam"?'
     ),
     "--test_size 1": 'test_size: expected a share between 0 and 1, received "1.0".',
-    "--references zeros": 'references: expected one of negatives, shuffles, received "zeros".',
+    "--references zeros": 'references: expected negatives, shuffles or the path of a file, received "zeros".',
     "--motif ACGU": 'motif: expected letters A, C, G and T, received "ACGU".',
     "--length 5": (
         "length: expected at least the 12 bp of the motif, received 5: use longer sequences or a shorter motif."

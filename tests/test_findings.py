@@ -8,10 +8,11 @@ from sklearn.metrics import log_loss
 from tfbs import architectures, calibration, evaluation, report, splits, thresholds
 from tfbs.architectures import Recipe
 from tfbs.attribution import Attribution
-from tfbs.explanation import Explained
+from tfbs.explanation import Explained, Sample
 from tfbs.findings import Findings, Fitted
 from tfbs.intervals import Estimate
 from tfbs.leakage import Leakage, Overlap
+from tfbs.reading import Reading
 from tfbs.settings import Settings
 from tfbs.training import Trained
 
@@ -111,7 +112,15 @@ def test_a_constant_network_has_neither_a_threshold_nor_a_map(findings):
 
 
 def test_every_figure_of_the_report_is_drawn(findings):
-    assert [name for name, _ in findings.figures()] == list(report.CAPTIONS)
+    plain = [name for name, _ in findings.figures()]
+    assert plain == [name for name in report.CAPTIONS if name != "first_look"]
+    codes, attribution = findings.split.test.codes, findings.explained.attribution
+    sample = Sample(findings.split.test.ids, codes, "the test part")
+    found = dataclasses.replace(findings, reading=Reading(sample, attribution, np.zeros((0, 50)), (), {}, "JASPAR"))
+    assert [name for name, _ in found.figures()] == list(report.CAPTIONS)
+    assert f"TF-MoDISco found no motif: nothing contributes alike often enough in the {len(codes)} explained" in (
+        found.summary("Not registered.").text()
+    )
 
 
 def test_summary_puts_the_verdict_first_and_the_standing_last(findings):

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.special import logit
 from scipy.stats import norm, t
 
 from tfbs.errors import DataError
-from tfbs.intervals import auroc, delong, delong_covariance, newcombe, replicate, wilson
+from tfbs.intervals import auroc, delong, delong_covariance, mean, newcombe, replicate, wilson
 
 Z = norm.ppf(0.975)
 
@@ -126,3 +127,19 @@ def test_stratified_replicates_keep_the_class_sizes():
         )
         assert set(found["n"]) == {100}
         assert (set(found["positives"]) == {30}) is stratified
+
+
+def test_the_interval_is_students():
+    values = np.random.RandomState(1).normal(1, 2, 30)
+    found = mean(values)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (found.value, found.lo, found.hi, found.n) == pytest.approx((values.mean(), *expected, 30))
+    searched = stats.ttest_1samp(values, 0).confidence_interval(1 - 0.05 / 204)
+    assert (mean(values, looks=204).lo, mean(values, looks=204).hi) == pytest.approx(tuple(searched))
+    assert np.isnan(mean(values[:1]).lo) and mean(values[:1]).value == values[0]
+
+
+def test_repeats_within_a_sequence_do_not_narrow_the_interval():
+    values = np.random.RandomState(2).normal(size=20)
+    once, thrice = mean(values), mean(np.repeat(values, 3), np.repeat(np.arange(20) + 5, 3))
+    assert (thrice.value, thrice.lo, thrice.hi, thrice.n) == pytest.approx((once.value, once.lo, once.hi, 20))

@@ -17,7 +17,7 @@ import pytest
 from mlflow import MlflowClient
 
 ROOT = Path(__file__).parents[1]
-QUICK = ["--n_positives", "150", "--n_negatives", "150", "--epochs", "2", "--n_explained", "20"]
+QUICK = ["--n_positives", "150", "--n_negatives", "150", "--epochs", "2", "--n_explained", "20", "--motifs", "none"]
 
 
 class Store:
@@ -79,9 +79,15 @@ def test_mlflow_run_logs_the_whole_contract(store):
     assert run.data.tags["mlflow.note.content"].startswith("| modified, seed 0, on simulated: test part, n = 150 |")
     assert {"tfbs.data_digest", "tfbs.split_digest", "tfbs.test_digest", "tfbs.verdict"} <= run.data.tags.keys()
     artifacts = Path(store.client.download_artifacts(run.info.run_id, ""))
-    plots = {f"{name}.png" for name in ("loss", "roc", "pr", "calibration", "shap_logos", "shap_position", "ism")}
-    assert {path.name for path in (artifacts / "plots").iterdir()} == plots
+    names = ["loss", "roc", "pr", "calibration", "shap_logos", "shap_position", "ism"]
     expected = {"report.html", "attributions.npz", "predictions.json", "calibration.json", "environment", "network"}
+    if run.data.tags["tfbs.verdict"] == "trained":
+        names.append("first_look")
+        expected.add("motifs.meme")
+        assert ("motifs.json" in os.listdir(artifacts)) == (run.data.metrics["motifs/count"] > 0)
+        picture = f"![What the network reads](get-artifact?path=plots%2Ffirst_look.png&run_uuid={run.info.run_id})"
+        assert picture in run.data.tags["mlflow.note.content"] and "TF-MoDISco found" in output
+    assert {path.stem for path in (artifacts / "plots").iterdir()} == set(names)
     assert expected <= set(os.listdir(artifacts))
     table = json.loads((artifacts / "predictions.json").read_text())
     assert table["columns"] == ["id", "label", "probability", "logit", "split"]
@@ -154,7 +160,7 @@ def test_shortcuts_and_chance_are_told_in_plain_sentences(store):
             rows.append(f"{sequence[::-1].translate(str.maketrans('ACGT', 'TGCA'))},{i % 2},test")
     (store.folder / "noise.csv").write_text("\n".join(["sequence,label,split", *rows]) + "\n")
     arguments = ["--dataset", "noise.csv", "--split_column", "split", "--epochs", "1", "--register", "false"]
-    code, output = finish(store.train(*arguments))
+    code, output = finish(store.train(*arguments, "--motifs", "none"))
     assert code == 0, output
     metrics = store.runs()[0].data.metrics
     assert metrics["data/duplicate_share"] + metrics["data/near_share"] > 0.3

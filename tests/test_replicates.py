@@ -118,7 +118,7 @@ def test_attributions_of_one_split_can_be_compared(splits, outcomes, tmp_path):
     assert len(here[0].explained.rows) == SETTINGS.n_explained
     for found in here[:2]:
         model = architectures.logit_model(network(found, tmp_path))
-        references = explanation.negatives(SETTINGS, splits[0])
+        references = explanation.references(SETTINGS, splits[0], splits[0].test.codes)
         expected = training.predict_logits(model, references.argmax(-1)).mean()
         assert np.allclose(found.explained.attribution.expected, expected, atol=1e-5)
 

@@ -13,8 +13,12 @@ from sklearn.metrics import log_loss, matthews_corrcoef
 
 from tfbs import calibration, logbook, runs, thresholds, tracking
 from tfbs.architectures import Recipe
+from tfbs.datasets import Source
 from tfbs.errors import DataError, ParameterError
+from tfbs.settings import NONE, Job, Settings
+from tfbs.simulation import Simulation
 from tfbs.splits import random_split
+from tfbs.splitting import Splitting
 
 
 @pytest.fixture
@@ -118,6 +122,73 @@ def test_a_run_of_no_single_network_has_no_configuration(client):
     opened = made(client, arch="baseline-ensemble")
     with pytest.raises(ParameterError, match="expected a run that trained one network"):
         runs.configuration(opened.run_id)
+
+
+JOBS = {
+    "the default": Job(),
+    "simulated": Job(
+        Settings(
+            "modified", 7, register=False, references="shuffles", n_references=3, motifs=NONE, deterministic=False
+        ),
+        simulation=Simulation(length=60, both_strands=True, mutation_rate=0.1, decoys=0.25),
+        recipe={"lr": 2e-4, "epochs": 3, "val_size": 0.2, "split_seed": 5},
+    ),
+    "a table": Job(
+        Settings("gapped", references="own.fa"),
+        Source("peaks.csv", sequence_column="seq", group_column="chromosome", width=80),
+        splitting=Splitting("chromosome", test_groups="chr1,chr2"),
+    ),
+    "peaks": Job(source=Source("peaks.bed", negatives="genomic", genome="hg.fa", negative_ratio=2, negative_seed=9)),
+}
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_run_gives_back_the_job_that_it_logged(client, name):
+    asked = JOBS[name]
+    opened = made(client, arch=asked.settings.arch)
+    opened.params(asked.params | {"threads": 1, "n_weights": 5, "n_train": 10, "of_another_version": "x"})
+    found = runs.job(runs.find(opened.run_id))
+    for part in ("settings", "source", "simulation", "splitting", "full_recipe"):
+        assert getattr(found, part) == getattr(asked, part)
+    assert found.params == asked.params
+
+
+def test_a_job_bears_its_architecture_not_its_label_and_defaults_where_the_run_is_silent(client):
+    replicate = made(client, arch="modified")
+    replicate.params({"arch": "modified-tuned", "fold": 0, "seed": 4, "lr": "5e-4"})
+    found = runs.job(runs.find(replicate.run_id))
+    assert (found.settings, found.full_recipe.lr) == (Settings("modified", 4), 5e-4)
+    ensemble = made(client, arch="baseline-ensemble")
+    ensemble.params({"arch": "baseline-ensemble", "members": 3, "dataset": "packt"})
+    assert runs.job(runs.find(ensemble.run_id)) == Job(source=Source("packt"))
+
+
+def test_a_value_that_this_version_does_not_take_is_named(client):
+    opened = made(client, arch="baseline")
+    opened.params({"references": "zeros"})
+    with pytest.raises(ParameterError, match=r"^references: expected .* or the path of a file"):
+        runs.job(runs.find(opened.run_id))
+
+
+def test_replicates_differ_in_the_seed_alone(client):
+    tags = {"arch": "baseline", "split_digest": "a" * 64, "verdict": "trained"}
+
+    def trained(seed: int, lr: float = 1e-3, **more: str) -> str:
+        opened = made(client, **tags | more)
+        opened.params({"seed": seed, "lr": lr, "epochs": 5})
+        return opened.run_id
+
+    asked = runs.find(trained(0))
+    trained(0)
+    others = [trained(seed) for seed in (1, 2)]
+    trained(1)
+    trained(3, lr=1e-2)
+    trained(3, kind="trial")
+    for name, value in (("arch", "modified"), ("split_digest", "b" * 64), ("verdict", "did not train")):
+        trained(4, **{name: value})
+    assert {run.info.run_id for run in runs.replicates(asked, 9)} == set(others)
+    assert len(runs.replicates(asked, 1)) == 1
+    assert runs.replicates(runs.find(made(client).run_id), 9) == []
 
 
 def test_only_a_comparison_or_search_can_be_resumed(client):

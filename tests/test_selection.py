@@ -189,7 +189,8 @@ def test_bad_input_is_one_sentence(command, sentence, monkeypatch):
 def test_the_job_logs_the_choice_and_only_the_winners_epochs(local_store, monkeypatch, capsys):
     monkeypatch.setattr(distillation, "WORDS", 100_000)
     monkeypatch.setattr(training, "configure", lambda *_: 1)
-    train.work("--arch auto --n_positives 100 --n_negatives 100 --epochs 2 --n_explained 10 --n_references 5".split())
+    few = "--n_positives 100 --n_negatives 100 --epochs 2 --n_explained 10 --n_references 5 --motifs none"
+    train.work(["--arch", "auto", *few.split()])
     [experiment] = [one for one in local_store.search_experiments() if one.name == "tfbs"]
     [run] = local_store.search_runs([experiment.experiment_id])
     table = json.loads(Path(local_store.download_artifacts(run.info.run_id, "selection.json")).read_text())
@@ -212,8 +213,8 @@ def test_the_job_logs_the_choice_and_only_the_winners_epochs(local_store, monkey
 @pytest.mark.slow
 def test_mlflow_run_takes_auto_and_a_budget(tmp_path, empty_store):
     store, root = Store(tmp_path, empty_store), Path(__file__).parents[1]
-    params = ["arch=auto", "budget=5", "n_positives=100", "n_negatives=100", "epochs=1", "n_explained=10"]
-    words = [word for param in params for word in ("-P", param)]
+    params = "arch=auto budget=5 n_positives=100 n_negatives=100 epochs=1 n_explained=10 motifs=none"
+    words = [word for param in params.split() for word in ("-P", param)]
     code, output = finish(store.start("mlflow", "run", str(root), "--env-manager", "local", *words))
     assert code == 0, output
     [run] = store.runs()

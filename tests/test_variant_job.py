@@ -14,7 +14,7 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 from test_job import ROOT, Store, finish
 
-from tfbs import architectures, registry, runs, sequences, training
+from tfbs import architectures, jaspar, registry, runs, sequences, training
 from tfbs.errors import ParameterError, RegistryError
 
 MOTIF = sequences.encode_strings(["AAAGAGGAAGTT"])[0]
@@ -26,9 +26,17 @@ def store(tmp_path_factory, empty_store):
     """A store with one trained network, which is champion."""
     made = Store(tmp_path_factory.mktemp("variants"), empty_store)
     made.env["TFBS_DATA_DIR"] = str(made.folder / "cache")
-    code, output = finish(made.train("--n_explained", "20"))
+    code, output = finish(made.train("--n_explained", "20", "--motifs", "none"))
     assert code == 0, output
     return made
+
+
+@pytest.fixture(scope="module")
+def known(store):
+    """A file with the motif of the sites."""
+    path = store.folder / "motifs.meme"
+    jaspar.write_meme(path, [jaspar.Motif("pos_1", "SPI1", np.where(np.eye(4)[MOTIF], 0.85, 0.05))])
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +81,10 @@ def table(folder) -> pd.DataFrame:
     return pd.read_csv(folder / "variants.tsv", sep="\t", keep_default_na=False).set_index("id")
 
 
-def test_mlflow_run_annotates_a_vcf_with_the_champion(store, calls, genome):
+def test_mlflow_run_annotates_a_vcf_with_the_champion(store, calls, genome, known):
     command = ["mlflow", "run", str(ROOT), "--env-manager", "local", "-e", "variants"]
     given = [f"vcf={calls}", f"genome={store.folder}/g.fa", "model=models:/tfbs@champion", f"out={store.folder}/out"]
+    given.append(f"motifs={known}")
     code, output = finish(store.start(*command, *(word for p in given for word in ("-P", p))))
     assert code == 0, output
     run = newest(store)
@@ -109,6 +118,13 @@ def test_mlflow_run_annotates_a_vcf_with_the_champion(store, calls, genome):
     assert roc_auc_score(sites[sites | between], deltas[sites | between].abs()) > 0.95
     assert pd.to_numeric(found["percentile"])[sites].median() > 95
     assert deltas["deletion"] < 0
+    assert (found["motif_change"][sites] == "weakened pos_1 (SPI1)").all()
+    assert found["motif_change"]["deletion"] == "lost pos_1 (SPI1)"
+    strong = found[pd.to_numeric(found["percentile"]) >= 99]
+    told = f"{(strong['motif_change'] != '').sum()} of the {len(strong)} strong changes lie in a site (p < 0.0001)"
+    assert told in run.data.tags["mlflow.note.content"] and told in (artifacts / "report.html").read_text().replace(
+        "&lt;", "<"
+    )
 
     records = {line.split("\t")[2]: line.split("\t") for line in vcf_lines(artifacts) if not line.startswith("#")}
     original = {line.split("\t")[2]: line for line in gzip.decompress(calls.read_bytes()).decode().splitlines()[2:]}
@@ -116,12 +132,14 @@ def test_mlflow_run_annotates_a_vcf_with_the_champion(store, calls, genome):
     for name in ("spanning", "unknown", "end"):
         assert "\t".join(records[name]) == original[name]
     info = dict(entry.split("=") for entry in records["several"][7].split(";"))
+    assert "TFBS_MOTIF=lost:pos_1" in records["deletion"][7].split(";") and "TFBS_MOTIF" not in info
     assert info["AC"] == "1" and info["TFBS_DELTA"].endswith(",.")
     assert float(info["TFBS_DELTA"].split(",")[0]) == pytest.approx(
         float(found.loc["several", "delta"].iloc[0]), rel=1e-3
     )
     declared = [line for line in vcf_lines(artifacts) if line.startswith("##INFO=<ID=TFBS_")]
-    assert [line.split(",")[0][11:] for line in declared] == ["TFBS_DELTA", "TFBS_DP", "TFBS_PCT"]
+    assert [line.split(",")[0][11:] for line in declared] == ["TFBS_DELTA", "TFBS_DP", "TFBS_PCT", "TFBS_MOTIF"]
+    assert ["Type=String" in line for line in declared] == [False, False, False, True]
 
     content = json.loads((artifacts / "variants_top.json").read_text())
     top = pd.DataFrame(content["data"], columns=content["columns"])
@@ -135,9 +153,12 @@ def vcf_lines(folder) -> list[str]:
     return gzip.decompress((folder / "variants.vcf.gz").read_bytes()).decode().splitlines()
 
 
-def test_pairs_get_what_the_network_says_of_them(store):
+def test_pairs_get_what_the_network_says_of_them(store, known):
     trained = store.client.get_model_version_by_alias("tfbs", "champion").run_id
+    store.client.log_artifact(trained, str(known))
     codes = np.random.RandomState(1).randint(0, 4, (30, 2, 50), dtype=np.uint8)
+    codes[0, 1] = codes[0, 0]
+    codes[0, 0, 20:32] = MOTIF
     rows = [f"p{k}\t" + "\t".join(sequences.decode(pair)) for k, pair in enumerate(codes)]
     (store.folder / "pairs.tsv").write_text("\n".join(["id\tref\talt", *rows, f"n\t{'N' * 50}\t{'A' * 50}"]) + "\n")
     out = store.folder / "paired"
@@ -146,6 +167,8 @@ def test_pairs_get_what_the_network_says_of_them(store):
     assert [path.name for path in out.iterdir()] == ["variants.tsv"]
     found = table(out)
     assert found.loc["n", "reason"] == "N in the window" and (found["percentile"] == "").all()
+    assert found.loc["p0", "motif_change"] == "lost pos_1 (SPI1)"
+    assert f"of a motif of run {trained}, which holds 1" in output
     network = store.client.download_artifacts(trained, "network/baseline.keras")
     import keras
 
@@ -194,6 +217,7 @@ def test_bad_input_fails_in_one_sentence_and_leaves_no_file(store, calls):
     faults = {
         "cut.vcf.gz: expected a complete gzip file": ["--vcf", str(cut), *genome],
         "or a version as": ["--vcf", str(calls), *genome, "--model", "models:/tfbs/99"],
+        "which holds no motifs.meme": ["--vcf", str(calls), *genome, "--motifs", newest(store).info.run_id],
         "pairs.fa, line 1: expected a header with the columns id, ref, alt": ["--pairs", "pairs.fa"],
     }
     (store.folder / "pairs.fa").write_text(">x\nACGT\n")
@@ -204,6 +228,17 @@ def test_bad_input_fails_in_one_sentence_and_leaves_no_file(store, calls):
         assert message in errors[0]
         assert newest(store).info.status == "FAILED"
         assert list(out.iterdir()) == []
+
+
+def test_the_motifs_of_a_run_are_those_that_it_logged(local_store, tmp_path):
+    run_id = local_store.create_run(local_store.create_experiment("e")).info.run_id
+    assert runs.motifs(run_id) is None
+    for motifs in ((), (jaspar.Motif("pos_1", "SPI1", np.eye(4)),)):
+        jaspar.write_meme(tmp_path / "motifs.meme", motifs)
+        local_store.log_artifact(run_id, str(tmp_path / "motifs.meme"))
+        found = runs.motifs(run_id)
+        assert [motif.name for motif in found.motifs] == [motif.name for motif in motifs]
+    assert found.name == f"run {run_id}"
 
 
 def test_versions_are_loaded_with_the_mean_of_their_members(candidate, local_store, simulated):

@@ -14,9 +14,11 @@ import numpy as np
 from scipy.special import expit
 
 from .errors import DataError
+from .intervals import Estimate, mean
 
 _BLOCK = 1_000_000
 _FLOAT32_RESOLUTION = 1e-6
+_TIE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,43 @@ def attributions(contributions: np.ndarray) -> np.ndarray:
     return np.clip(np.divide(total, count, out=np.full((m, m), np.nan), where=count > 0), -1, 1)
 
 
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Spearman's rho over the last axis; values closer than a millionth of the largest may tie.
+
+    Parameters
+    ----------
+    first, second : ndarray, shape (..., L)
+        Shapes that fit each other.
+
+    Returns
+    -------
+    ndarray of float64, shape (...)
+        NaN where either is constant or not finite.
+    """
+    return (_unit_ranks(first) * _unit_ranks(second)).sum(-1)
+
+
+def mutagenesis(contributions: np.ndarray, losses: np.ndarray) -> Estimate:
+    """Rank correlation of contributions with in-silico mutagenesis, a second witness.
+
+    Parameters
+    ----------
+    contributions : ndarray, shape (n, L)
+        Log-odds.
+    losses : ndarray, shape (n, L)
+        Mean loss of logit when a base is replaced, see :func:`tfbs.attribution.losses`.
+
+    Returns
+    -------
+    Estimate
+        Spearman's rho within a sequence, -1 to 1, mean over those in which neither is constant; not a number if there
+        is none.
+    """
+    found = rank_correlation(contributions, losses)
+    found = found[np.isfinite(found)]
+    return mean(found) if len(found) else Estimate(np.nan, np.nan, np.nan, 0)
+
+
 def summary(matrix: np.ndarray, groups: Sequence[str]) -> list[Pairing]:
     """Sum up a matrix of :func:`predictions` or :func:`attributions` by architecture.
 
@@ -237,6 +276,17 @@ def _stacked(values: np.ndarray, dimensions: int, what: str, axes: str) -> np.nd
     if values.ndim != dimensions or 0 in values.shape:
         raise DataError(f"Expected {what} of shape {axes}, none of them 0, received shape {values.shape}.")
     return values
+
+
+def _unit_ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks, centred and of length 1."""
+    from scipy.stats import rankdata
+
+    values = np.asarray(values, np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ranks = rankdata(np.round(values / (_TIE * np.abs(values).max(-1, keepdims=True))), axis=-1)
+        ranks -= ranks.mean(-1, keepdims=True)
+        return ranks / np.linalg.norm(ranks, axis=-1, keepdims=True)
 
 
 def _standardised(values: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ The values are those of :class:`shap.DeepExplainer`, in logit units. Chains of c
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from .sequences import one_hot
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
 ADDITIVITY_WARN = 1e-4
 """Relative additivity error from which on attributions deserve a warning."""
@@ -28,9 +30,9 @@ ADDITIVITY_WARN = 1e-4
 ADDITIVITY_LIMIT = 1e-2
 """Relative additivity error from which on attributions are refused."""
 
-_POSITIONS = 200_000
+_POSITIONS = 1 << 19
 _NUMBERS = 1 << 24
-_TRACED_FROM = 1_000_000
+_TRACED_FROM = 6
 _FLOAT32_RESOLUTION = 1e-6
 
 Progress = Callable[[int, int], None]
@@ -75,15 +77,18 @@ class Attribution:
 
 
 def deep_shap(
-    model: keras.Model, x: np.ndarray, references: np.ndarray, progress: Progress | None = None
+    model: keras.Model,
+    x: np.ndarray,
+    references: np.ndarray,
+    progress: Progress | None = None,
+    both_strands: bool = False,
 ) -> Attribution:
     """Attribute the logit to the bases with DeepSHAP.
 
     The result equals ``shap.DeepExplainer(model, references).shap_values(x)`` summed over the channels. Memory holds
-    about 200,000 positions of pairs at a time (fewer where a network is wide), or the references of one sequence if
-    these are more. For networks that go through shap's graph, TensorFlow's gradients are patched for the whole process
-    while it is traced (a fraction of a second): do not train meanwhile in another thread. They are restored whatever
-    happens.
+    about 500,000 positions of pairs at a time, fewer where a network is wide, and at least one pair. For networks that
+    go through shap's graph, TensorFlow's gradients are patched for the whole process while it is traced (a fraction of
+    a second): do not train meanwhile in another thread. They are restored whatever happens.
 
     Parameters
     ----------
@@ -95,6 +100,9 @@ def deep_shap(
         One-hot references, shared by all sequences or one set per sequence.
     progress : callable, optional
         Called with (sequences done, sequences in all) after each batch.
+    both_strands : bool
+        Explain the mean logit of a sequence and its reverse complement. The references are reverse complemented along,
+        and the logits are means over the strands too.
 
     Returns
     -------
@@ -114,23 +122,22 @@ def deep_shap(
     import tensorflow as tf
 
     x, references = _checked(model, x, references)
-    n, length = x.shape[:2]
-    explain = _explainer(model)
-    if n * references.shape[1] * length >= _TRACED_FROM:
-        row = (None, length, 4)
-        explain = tf.function(explain, input_signature=[tf.TensorSpec(row), tf.TensorSpec((None, *row))])
-    positions = min(_POSITIONS, _NUMBERS // architectures.width(model))
-    step = max(1, positions // (references.shape[1] * length))
-    shared = len(references) == 1
+    n, k, shared = len(x), references.shape[1], len(references) == 1
+    pairs = max(1, min(_POSITIONS, _NUMBERS // architectures.width(model)) // x.shape[1])
+    columns = min(k, pairs, 2 * math.isqrt(pairs))
+    rows = min(n, pairs // columns)
+    explain = _explainer(model, both_strands)
+    if n * k > _TRACED_FROM * rows * columns:
+        explain = tf.function(explain, autograph=False)
     parts = []
-    for start in range(0, n, step):
-        stop = min(start + step, n)
-        chosen = references if shared else references[start:stop]
-        parts.append([part.numpy() for part in explain(tf.constant(x[start:stop]), tf.constant(chosen))])
+    for start in range(0, n, rows):
+        first = min(start, n - rows)
+        chosen = references if shared else references[first : first + rows]
+        part = _over_references(explain, tf.constant(x[first : first + rows]), chosen, columns)
+        parts.append([value[start - first :] for value in part])
         if progress is not None:
-            progress(stop, n)
-    contributions, hypothetical, logits, expected = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Attribution(contributions, hypothetical, logits, expected)
+            progress(min(start + rows, n), n)
+    return Attribution(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
 def check_additivity(attribution: Attribution) -> float:
@@ -275,6 +282,11 @@ def ism(model: keras.Model, x: np.ndarray, batch: int = 4096, progress: Progress
     return change.reshape(x.shape)
 
 
+def losses(model: keras.Model, x: np.ndarray) -> np.ndarray:
+    """Mean loss of logit when a base is replaced by the three others, log-odds: (n, L); see :func:`ism`."""
+    return -ism(model, x).sum(2) / 3
+
+
 def motif_share(contributions: np.ndarray, starts: np.ndarray, width: int) -> float:
     """Share of the attribution that lies inside planted motifs.
 
@@ -381,19 +393,34 @@ def _checked(model: keras.Model, x: np.ndarray, references: np.ndarray) -> tuple
     return x, references
 
 
-def _explainer(model: keras.Model) -> Callable:
+def _over_references(explain: Callable, x: tf.Tensor, references: np.ndarray, columns: int) -> list[np.ndarray]:
+    """Explain a batch against `columns` references at a time; everything but the logits is a mean over references."""
+    import tensorflow as tf
+
+    k, result = references.shape[1], []
+    for start in range(0, k, columns):
+        some = tf.constant(references[:, start : start + columns])
+        parts = [part.numpy() * np.float32(some.shape[1] / k) for part in explain(x, some)]
+        result = [sum(pair) for pair in zip(result, parts, strict=True)] if result else parts
+    return result
+
+
+def _explainer(model: keras.Model, both_strands: bool = False) -> Callable:
     """(x (n, L, 4), references (1 or n, k, L, 4)) -> contributions, hypothetical, logits, expected, as tensors."""
     import tensorflow as tf
 
     chain = rescale.steps(model)
-    multipliers = shap_graph.multipliers(model) if chain is None else functools.partial(rescale.multipliers, chain)
+    averages = shap_graph.averages(model) if chain is None else functools.partial(rescale.averages, chain)
 
     def explain(x, references):
-        m, logits, reference_logits = multipliers(x, references)
-        base = tf.reduce_mean(tf.reduce_sum(m * references, axis=3), axis=1)
-        m = tf.reduce_mean(m, axis=1)
+        m, base, logits, reference_logits = averages(x, references)
         contributions = tf.reduce_sum(m * x, axis=2) - base
         expected = tf.broadcast_to(tf.reduce_mean(reference_logits, axis=1), tf.shape(logits))
         return contributions, m - base[:, :, None], logits, expected
 
-    return explain
+    def explain_both(x, references):
+        turned = explain(tf.reverse(x, [1, 2]), tf.reverse(references, [2, 3]))
+        turned = tf.reverse(turned[0], [1]), tf.reverse(turned[1], [1, 2]), *turned[2:]
+        return [(one + other) / 2 for one, other in zip(explain(x, references), turned, strict=True)]
+
+    return explain_both if both_strands else explain

@@ -33,7 +33,7 @@ from .paired import Difference
 from .pool import Lost
 from .replicates import Replicate, Task
 from .report import LABELS
-from .settings import Job
+from .settings import NONE, Job, Settings
 from .splits import Split
 from .tracking import Run
 from .verdict import ALPHA, p_in_words
@@ -101,7 +101,7 @@ def run(job: Job) -> Result:
     named = crossing.kinds(job.source)
     jobs = {name: _single(job, item) for name, item in named.items()}
     with tracking.run(f"{job.settings.arch}-s{job.settings.seed}-cross-{'-'.join(named)}") as opened:
-        opened.params(replace(job, settings=replace(job.settings, register=False)).params)
+        opened.params(replace(job, settings=_quiet(job.settings)).params)
         opened.tags({"kind": "cross-evaluation", "arch": job.settings.arch, **environment.git_state()})
         crossed = prepare(job)
         nested, learned = _train(opened, jobs, crossed)
@@ -113,8 +113,12 @@ def run(job: Job) -> Result:
 
 def _single(job: Job, negatives: str) -> Job:
     """The main job with one kind of negatives."""
-    settings, source = replace(job.settings, register=False), replace(job.source, negatives=negatives)
-    return replace(job, settings=settings, source=source)
+    return replace(job, settings=_quiet(job.settings), source=replace(job.source, negatives=negatives))
+
+
+def _quiet(settings: Settings) -> Settings:
+    """The settings of a network that is neither registered nor asked what it reads."""
+    return replace(settings, register=False, motifs=NONE)
 
 
 def prepare(job: Job) -> Crossed:

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from .errors import DataError
 from .genome import Genome
 from .variants import Cuts, Cutter, Frame
 from .vcf import Record
+
+if TYPE_CHECKING:
+    from .sites import Change
 
 BATCH = 512
 STRONG = 99.0
@@ -50,11 +53,14 @@ class Effect:
         Logits, means over both strands and all windows.
     percentile : float
         Share of the background with a smaller absolute change of the logit, %; not a number without background.
+    motifs : tuple of Change
+        Motifs of which the allele makes, breaks or changes a site, where they were looked for; see :mod:`tfbs.sites`.
     """
 
     reference: float
     alternative: float
     percentile: float = math.nan
+    motifs: tuple[Change, ...] = ()
 
     @property
     def delta(self) -> float:
@@ -207,6 +213,8 @@ class Tally:
     ----------
     scored, strong, gains : int
         Alleles with an effect; those above :data:`STRONG` % of the background; those that raise the logit.
+    sites : int
+        Strong alleles with ``motifs``; of all alleles if there is no background.
     reasons : Counter
         Why alleles have no effect.
     histogram : ndarray of int64, shape (120,)
@@ -215,7 +223,7 @@ class Tally:
 
     def __init__(self, scale: float = 1.0, most: int = 100):
         self.scale, self.most = scale, most
-        self.scored = self.strong = self.gains = 0
+        self.scored = self.strong = self.gains = self.sites = 0
         self.reasons: Counter[str] = Counter()
         self.histogram = np.zeros(len(EDGES) - 1, np.int64)
         self._inner = (EDGES[1:-1] * scale).tolist()
@@ -229,6 +237,7 @@ class Tally:
         self.scored += 1
         self.strong += found.percentile >= STRONG
         self.gains += found.delta > 0
+        self.sites += bool(found.motifs) and not found.percentile < STRONG
         self.histogram[bisect.bisect(self._inner, found.delta)] += 1
         entry = (abs(found.delta), -self.scored, what, found)
         if len(self._best) < self.most:

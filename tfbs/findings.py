@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from . import attribution, calibration, evaluation, plots, sequences, thresholds
 from .explanation import Explained
 from .intervals import Estimate
 from .leakage import Leakage
+from .reading import Reading
 from .report import LABELS, Summary
 from .settings import REFERENCES, Settings
 from .splits import Split
@@ -45,7 +47,7 @@ class Findings:
     """Everything that was measured, in the order in which it was measured.
 
     `ism` is the in-silico mutagenesis of the most confident positive, float32 (L, 4); `choice` tells how the
-    architecture was chosen, if it was.
+    architecture was chosen, if it was; `reading` holds the motifs, if any were looked for.
     """
 
     settings: Settings
@@ -56,6 +58,7 @@ class Findings:
     explained: Explained
     ism: np.ndarray
     choice: tuple[str, ...] = ()
+    reading: Reading | None = None
 
     @cached_property
     def calibrated(self) -> dict[str, np.ndarray]:
@@ -65,7 +68,8 @@ class Findings:
     def summary(self, standing: str) -> Summary:
         """Tell it all; `standing` is the sentence on the registered version."""
         title = f"{self.settings.arch}, seed {self.settings.seed}, on {self.split.train.name}"
-        return Summary(title, (self.verdict(), *self.choice, *self.cautions(), standing), self.estimates, self.facts())
+        told = (self.verdict(), *self.choice, *self.motifs(), *self.cautions(), standing)
+        return Summary(title, told, self.estimates, self.facts())
 
     def verdict(self) -> str:
         """Say in one sentence whether the network trained and how well."""
@@ -77,6 +81,10 @@ class Findings:
             f"{probabilities.mean():.3f}, standard deviation {probabilities.std():.1g}), so it is not registered; try "
             f"seed={self.settings.seed + 1}."
         )
+
+    def motifs(self) -> tuple[str, ...]:
+        """Say what the network reads."""
+        return self.reading.sentences if self.reading else ()
 
     def cautions(self) -> list[str]:
         """Say what one must know to trust the figures."""
@@ -132,9 +140,12 @@ class Findings:
         rows = explained.rows[top]
         contributions = sequences.one_hot(test.codes[rows]) * result.contributions[top, :, None]
         titles = [f"{test.ids[row]}, probability {probabilities[row]:.3f}" for row in rows]
-        references = f"{self.settings.n_references} {REFERENCES[self.settings.references]}"
+        kind = self.settings.references
+        references = f"{self.settings.n_references} {REFERENCES.get(kind, f'sequences of {Path(kind).name}')}"
         profiled = result.contributions[labels[explained.rows] == 1]
         after = {calibration.TITLES[method]: expit(self.calibrated[method]) for method in list(self.calibrated)[1:]}
+        if self.reading:
+            yield "first_look", self.reading.first_look()
         yield "loss", plots.loss(fitted.trained.history)
         yield "roc", plots.roc(labels, fitted.test, self.estimates["auroc"])
         yield "pr", plots.precision_recall(labels, fitted.test, self.estimates["auprc"])

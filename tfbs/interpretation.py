@@ -1,37 +1,50 @@
-"""The job that asks a trained network what it reads: attributions in, named motifs out, as one tracked run."""
+"""The job that asks a trained network what it reads, and how far that can be trusted, as one tracked run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from . import (
     architectures,
-    attribution,
+    datasets,
+    dissection,
     environment,
+    explanation,
+    filters,
     jaspar,
+    logbook,
     motif_page,
     motifs,
     page,
     plots,
     plots_motifs,
+    reading,
     runs,
-    sequences,
+    splits,
     tracking,
     training,
 )
+from .answer import Answer
+from .attribution import Attribution
+from .doubt import doubt
 from .errors import DataError, ParameterError, require
-from .jaspar import Match
-from .logbook import ATTRIBUTIONS
+from .explanation import Sample
 from .modisco import Discovery
-from .motifs import Pattern
-from .tracking import StoredRun
+from .negatives import dinucleotide_shuffle
+from .settings import REFERENCES, Job, Settings, is_references
+from .splits import Split
+from .tracking import Run, StoredRun
 
-WITNESSES = 30
-SHOWN = 20
+if TYPE_CHECKING:
+    import keras
+
+    from .plots import Figure
+
+WITNESSES, SEEDS = 30, 4
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,18 @@ class Request:
     ----------
     run_id, model : str
         The network: id of the run that trained it, or a version as ``models:/tfbs@champion``.
+    sequences : str
+        File of sequences to explain, cut or filled to the network's length; by default positives of the data that the
+        network was trained and tested with, held-out ones first.
+    n_explained : int
+        Sequences to explain, at most.
+    references : str
+        What DeepSHAP compares with: ``negatives`` of the training part, dinucleotide ``shuffles`` of each sequence, or
+        the path of a file of sequences; by default as in the run, and shuffles beside ``sequences``.
+    n_references : int
+        References per sequence.
+    both_strands : bool
+        Explain the mean logit of both strands.
     motifs : str
         Known motifs: a taxonomic group of JASPAR (:data:`tfbs.jaspar.GROUPS`), or the path of a file in MEME format.
     max_seqlets, min_seqlets : int
@@ -50,7 +75,12 @@ class Request:
 
     run_id: str = ""
     model: str = ""
-    motifs: str = "vertebrates"
+    sequences: str = ""
+    n_explained: int = 1000
+    references: str = ""
+    n_references: int = Settings.n_references
+    both_strands: bool = False
+    motifs: str = Settings.motifs
     max_seqlets: int = Discovery.max_seqlets
     min_seqlets: int = Discovery.min_seqlets
 
@@ -60,7 +90,14 @@ class Request:
                 "Expected either run_id=<id of a run> or model=models:/<name>@champion, received "
                 f"{'both' if self.run_id else 'neither'}: give one."
             )
-        require(self, {"motifs": (bool(self.motifs), f"one of {', '.join(jaspar.GROUPS)} or a file in MEME format")})
+        known = not self.references or is_references(self.references)
+        checks = {
+            "n_explained": (self.n_explained >= 2, "a whole number of at least 2"),
+            "references": (known, f"{', '.join(REFERENCES)} or the path of a file"),
+            "n_references": (self.n_references >= 1, "a whole number of at least 1"),
+            "motifs": (bool(self.motifs), f"one of {', '.join(jaspar.GROUPS)} or a file in MEME format"),
+        }
+        require(self, checks, {"references": REFERENCES})
         _ = self.discovery
 
     @property
@@ -73,52 +110,66 @@ class Request:
         """Settings of TF-MoDISco."""
         return Discovery(self.max_seqlets, self.min_seqlets)
 
-
-@dataclass(frozen=True)
-class Evidence:
-    """The explained positives of a run: ids, codes (n, L), contributions (n, L) and hypothetical ones (n, L, 4)."""
-
-    ids: Sequence[str]
-    codes: np.ndarray
-    contributions: np.ndarray
-    hypothetical: np.ndarray
+    def settings(self, own: Settings) -> Settings:
+        """How to explain, where the run's own settings are `own`."""
+        references = self.references or ("shuffles" if self.sequences else own.references)
+        return replace(own, references=references, n_references=self.n_references)
 
 
 @dataclass(frozen=True)
-class Summary:
-    """What a person should read first."""
+class Case:
+    """A network and its explained sequences.
 
-    title: str
-    sentences: tuple[str, ...]
-    rows: list[dict[str, str]]
+    Attributes
+    ----------
+    source : mlflow.entities.Run
+        The run that trained it.
+    model : keras.Model
+        Input (N, L, 4), output (N, 1) logit.
+    sample : Sample
+        The sequences.
+    attribution : Attribution
+        One entry a sequence.
+    references : ndarray of float32, shape (k, L, 4) or (n, k, L, 4)
+        What they were compared with.
+    neutral : ndarray of uint8, shape (m, L)
+        Sequences without motifs: shuffled training negatives, or the shuffled sequences where these are not at hand.
+    """
 
-    def markdown(self) -> str:
-        """The run's description."""
-        return "\n\n".join([*self.sentences, *([page.markdown_table(self.rows)] if self.rows else [])])
+    source: StoredRun
+    model: keras.Model
+    sample: Sample
+    attribution: Attribution
+    references: np.ndarray
+    neutral: np.ndarray
 
-    def text(self) -> str:
-        """The end of the terminal output."""
-        return "\n".join([self.title, *self.sentences, *(["", page.text_table(self.rows)] if self.rows else [])])
+    def predict(self, codes: np.ndarray) -> np.ndarray:
+        """Logits of sequences (N, L)."""
+        return training.predict_logits(self.model, codes)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished run leaves: where it is logged, its summary, the motifs and what each resembles."""
+    """What a finished run leaves: where it is logged, the name of the network's run, and what was found out."""
 
     run_id: str
     experiment_id: str
-    summary: Summary
-    patterns: list[Pattern]
-    matches: dict[str, list[Match]]
+    name: str
+    answer: Answer
+
+    def text(self) -> str:
+        """The end of the terminal output."""
+        tables = [f"\n{page.text_table(rows)}" for rows in self.answer.tables]
+        return "\n".join([f"What {self.name} reads", *self.answer.sentences, *tables])
 
 
 def run(request: Request) -> Result:
-    """Find and name the motifs that a network reads, as one run.
+    """Find and name the motifs that a network reads, try them out, and test the attributions, as one run.
 
     Parameters
     ----------
     request : Request
-        Which network, which known motifs.
+        Which network, which sequences, which known motifs.
 
     Returns
     -------
@@ -134,118 +185,71 @@ def run(request: Request) -> Result:
         opened.params({key: value for key, value in asdict(request).items() if value != ""})
         opened.tags({"kind": "interpretation", **environment.git_state()})
         known = jaspar.database(request.motifs)
-        source = runs.find(request.network)
+        training.configure(training.PREDICTED_BASES)
+        source, model = runs.load(request.network)
         opened.tags({"network_run": source.info.run_id})
-        evidence = _evidence(source)
-        found = motifs.discover(evidence.codes, evidence.contributions, evidence.hypothetical, request.discovery)
-        patterns, matches = jaspar.orient(found, jaspar.match(found, known))
-        agreement = mutagenesis_agreement(source.info.run_id, evidence)
-        opened.metrics({"motifs/count": len(patterns), "motifs/ism_rank_correlation": agreement})
-        trust = _trust(source, agreement, min(WITNESSES, len(evidence.codes)))
-        with opened.artifacts() as folder:
-            _write(folder, evidence, (patterns, matches), known.name, trust)
-        rows = [_row(pattern, matches[pattern.name]) for pattern in patterns]
-        if rows:
-            opened.table(rows, "motifs.json")
-        sentences = (motifs.sentence(patterns, len(evidence.codes)), _naming(patterns, matches, known.name), *trust)
-        summary = Summary(f"What {source.info.run_name} reads", tuple(filter(None, sentences)), rows[:SHOWN])
-        opened.describe(summary.markdown())
-    return Result(opened.run_id, opened.experiment_id, summary, patterns, matches)
+        case = _explain(request, source, model)
+        found = reading.read(model, case.sample, case.attribution, known, request.discovery, WITNESSES)
+        others = [architectures.logit_model(runs.network(each.info.run_id)) for each in runs.replicates(source, SEEDS)]
+        doubts = doubt(model, others, case.sample.codes, case.references)
+        first = filters.filters(model, case.sample.codes)
+        effects = dissection.dissect(case.predict, found, case.neutral)
+        answer = Answer(found, effects, doubts, first, jaspar.match(first, known))
+        _log(opened, answer)
+    return Result(opened.run_id, opened.experiment_id, source.info.run_name, answer)
 
 
-def _evidence(source: StoredRun) -> Evidence:
-    """Read the attributions that a run logged, of the positives alone."""
-    with runs.artifacts(source.info.run_id) as folder:
-        if not (folder / ATTRIBUTIONS).exists():
-            raise DataError(
-                f"Run {source.info.run_id} ({source.info.run_name}): expected the artifact {ATTRIBUTIONS}, received a "
-                "run without it: give a run that trained one network to the end."
-            )
-        with np.load(folder / ATTRIBUTIONS) as held:
-            rows = np.flatnonzero(held["labels"] == 1)
-            ids, *arrays = (held[name][rows] for name in ("ids", "codes", "contributions", "hypothetical"))
-    return Evidence(ids.tolist(), *arrays)
+def _explain(request: Request, source: StoredRun, model: keras.Model) -> Case:
+    """Explain the user's sequences, or positives of the network's own data."""
+    job = runs.job(source)
+    settings = request.settings(job.settings)
+    split = None if request.sequences and settings.references != "negatives" else _split(job, source)
+    if request.sequences:
+        given, most = explanation.read(request.sequences, model.input_shape[1]), request.n_explained
+        sample = Sample(given.ids[:most], given.codes[:most], given.origin)
+    else:
+        sample = explanation.positives(split, request.n_explained, settings.seed)
+    references = explanation.references(settings, split, sample.codes)
+    attribution = explanation.explain_codes(model, sample.codes, references, request.both_strands)
+    plain = split.train.codes[split.train.labels == 0] if split else sample.codes
+    neutral = dinucleotide_shuffle(plain[: dissection.NEUTRAL], 1, settings.seed)[:, 0]
+    return Case(source, model, sample, attribution, references, neutral)
 
 
-def mutagenesis_agreement(run_id: str, evidence: Evidence) -> float:
-    """Mean rank correlation of contributions with in-silico mutagenesis, over the first positives.
-
-    Parameters
-    ----------
-    run_id : str
-        Run that holds the network.
-    evidence : Evidence
-        At most 30 of its sequences are mutated, every base to each of the three others.
-
-    Returns
-    -------
-    float
-        Spearman's rho of a base's contribution with the mean loss of logit when it is replaced, -1 to 1; NaN where
-        either is constant.
-    """
-    from scipy.stats import spearmanr
-
-    training.configure(training.PREDICTED_BASES)
-    model = architectures.logit_model(runs.network(run_id))
-    codes = evidence.codes[:WITNESSES]
-    losses = -attribution.ism(model, sequences.one_hot(codes)).sum(2) / 3
-    pairs = zip(evidence.contributions, losses, strict=False)
-    return float(np.mean([spearmanr(ours, loss).statistic for ours, loss in pairs if np.ptp(ours) and np.ptp(loss)]))
+def _split(job: Job, source: StoredRun) -> Split:
+    """Read and split the data again that the network was trained and tested with."""
+    data, logged = datasets.load(job.source, job.simulation), source.data.tags.get("tfbs.data_digest")
+    if data.digest != logged:
+        raise DataError(
+            f"{job.source.dataset}: expected the data that run {source.info.run_id} ({source.info.run_name}) logged "
+            f"(SHA-256 {str(logged)[:16]}), received other data ({data.digest[:16]}): restore the file, or say what to "
+            "explain with sequences=<file>."
+        )
+    return splits.make(data, job.full_recipe, job.splitting)
 
 
-def _trust(source: StoredRun, agreement: float, n: int) -> tuple[str, ...]:
-    """Say how far the attributions can be trusted."""
-    told = f"Their ranks agree with in-silico mutagenesis of {n} sequences: mean Spearman correlation {agreement:.2f}."
-    error = source.data.metrics.get("shap/additivity_max")
-    return (f"The contributions add up to the logit within {error:.1e}.", told) if error is not None else (told,)
+def _log(opened: Run, answer: Answer) -> None:
+    """Log tables, page, figures, motifs in MEME format, and places."""
+    found = answer.reading
+    logbook.log_reading(opened, found)
+    opened.estimates(answer.doubt.metrics)
+    opened.metrics({"shap/additivity_max": found.attribution.additivity_error})
+    if answer.dissection:
+        opened.table(answer.dissection.rows, "motif_effects.json")
+    with opened.artifacts() as folder:
+        (folder / "plots").mkdir()
+        drawn = ((each.name, plots_motifs.motif(each, found.best(each))) for each in found.patterns)
+        pictures = {name: _save(folder, name, figure) for name, figure in drawn}
+        exhibits = {caption: _save(folder, name, figure) for name, caption, figure in answer.figures()}
+        text = motif_page.document(answer.sentences, found, pictures, exhibits)
+        (folder / "motifs.html").write_text(text, encoding="utf-8")
+        found.write_meme(folder / "motifs.meme")
+        motifs.write_bed(folder / "seqlets.bed", found.patterns, found.sample.ids)
+        motifs.write_tsv(folder / "seqlets.tsv", found.patterns, found.sample.ids, found.sample.codes)
+    picture = opened.picture(reading.FIRST_LOOK, "What the network reads")
+    opened.describe("\n\n".join([*answer.sentences, *map(page.markdown_table, answer.tables), picture]))
 
 
-def _write(
-    folder: Path,
-    evidence: Evidence,
-    found: tuple[Sequence[Pattern], Mapping[str, Sequence[Match]]],
-    database: str,
-    trust: Sequence[str],
-) -> None:
-    """Write page, figures, motifs in MEME format, and places."""
-    patterns, matches = found
-    (folder / "plots").mkdir()
-    pictures = {}
-    for pattern in patterns:
-        figure = plots_motifs.motif(pattern, next(iter(matches[pattern.name]), None))
-        pictures[pattern.name] = plots.save(figure, folder / "plots" / f"{pattern.name}.png").read_bytes()
-    first = patterns[0] if patterns else None
-    match = next(iter(matches[first.name]), None) if first else None
-    shown = plots_motifs.examples(first, evidence.codes, evidence.contributions, evidence.ids) if first else []
-    plots.save(plots_motifs.first_look(first, match, shown, trust), folder / "plots" / "first_look.png")
-    text = motif_page.document(patterns, matches, pictures, database, len(evidence.codes))
-    (folder / "motifs.html").write_text(text, encoding="utf-8")
-    jaspar.write_meme(folder / "motifs.meme", map(jaspar.as_motif, patterns))
-    motifs.write_bed(folder / "seqlets.bed", patterns, evidence.ids)
-    motifs.write_tsv(folder / "seqlets.tsv", patterns, evidence.ids, evidence.codes)
-
-
-def _row(pattern: Pattern, matches: Sequence[Match]) -> dict[str, str]:
-    """One line of the table of motifs."""
-    best = matches[0] if matches else None
-    return {
-        "motif": pattern.name,
-        "letters": pattern.consensus,
-        "occurrences": f"{pattern.count:,}",
-        "log-odds each": f"{pattern.scores.mean():+.2f}",
-        "resembles": f"{best.motif.name} ({best.motif.id})" if best else "no known motif",
-        "family": best.motif.family if best else "",
-        "q": f"{best.q:.1g}" if best else "",
-        "also": ", ".join(match.motif.name for match in matches[1:]),
-    }
-
-
-def _naming(patterns: Sequence[Pattern], matches: Mapping[str, Sequence[Match]], database: str) -> str:
-    """Say what the first motif is."""
-    if not patterns:
-        return ""
-    found = matches[patterns[0].name]
-    if not found:
-        return f"It resembles no motif of {database}."
-    names = " and ".join(f"{match.motif.name} ({match.motif.id}, q = {match.q:.1g})" for match in found[:2])
-    return f"Of {database} it resembles most {names}."
+def _save(folder: Path, name: str, figure: Figure) -> bytes:
+    """Write a figure and return its PNG."""
+    return plots.save(figure, folder / "plots" / f"{name}.png").read_bytes()

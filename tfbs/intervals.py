@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 from .components import logit_t, spread, strata_of
 from .errors import DataError
@@ -182,6 +182,33 @@ def wilson(successes: float | np.ndarray, n: int | np.ndarray) -> tuple[np.ndarr
     centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
     half = Z / (1 + Z**2 / n) * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
     return np.where(share == 0, 0.0, centre - half), np.where(share == 1, 1.0, centre + half)
+
+
+def mean(values: np.ndarray, groups: np.ndarray | None = None, looks: int = 1) -> Estimate:
+    """Mean with its 95 % interval, Student's.
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        At least one.
+    groups : ndarray, shape (n,), optional
+        Values of one group, such as those of one sequence, may depend on each other; default: each is its own.
+    looks : int
+        How many means this one was picked from (Bonferroni).
+
+    Returns
+    -------
+    Estimate
+        `n` is the number of groups; with one group the limits are not numbers.
+    """
+    value = float(np.mean(values))
+    deviations = np.asarray(values) - value
+    if groups is not None:
+        deviations = np.bincount(np.unique(groups, return_inverse=True)[1], deviations)
+    k = len(deviations)
+    variance = k / (k - 1) * np.sum(deviations**2) / len(values) ** 2 if k > 1 else np.nan
+    half = float(stdtrit(k - 1, 1 - 0.025 / looks) * np.sqrt(variance))
+    return Estimate(value, value - half, value + half, k)
 
 
 def replicate(

@@ -301,9 +301,10 @@ def write_meme(path: str | Path, motifs: Iterable[Motif]) -> None:
                 file.write(f"URL {motif.url}\n")
 
 
-def as_motif(pattern: Pattern) -> Motif:
-    """Return a pattern as a motif under its consensus, to be written."""
-    return Motif(pattern.name, pattern.consensus, pattern.ppm, pattern.count)
+def as_motif(pattern: Pattern, match: Match | None = None) -> Motif:
+    """Return a pattern as a motif, to be written, called after the known one that it resembles, else its consensus."""
+    name = f"{match.motif.name or match.motif.id}-like" if match else pattern.consensus
+    return Motif(pattern.name, name, pattern.ppm, pattern.count)
 
 
 def keep_compiled() -> None:

@@ -12,9 +12,11 @@ from . import (
     datasets,
     environment,
     explanation,
+    jaspar,
     leakage,
     logbook,
     plots,
+    reading,
     registry,
     selection,
     sequences,
@@ -25,8 +27,9 @@ from . import (
 from .candidate import Candidate, origin
 from .explanation import Explained
 from .findings import Findings, Fitted
-from .report import Summary
-from .settings import AUTO, Job, Settings
+from .reading import Reading
+from .report import CAPTIONS, Summary
+from .settings import AUTO, NONE, Job, Settings
 from .splits import Split
 from .tracking import Run
 from .training import Trained
@@ -72,12 +75,13 @@ def run(job: Job) -> Result:
         leaks = logbook.log_leakage(opened, leakage.report(split))
         explained = _explain(opened, settings, split, fitted)
         mutated = _mutate(split, explained, fitted)
-        findings = Findings(settings, split, fitted, estimates, leaks, explained, mutated, selected)
+        read = _read(opened, settings, split, fitted)
+        findings = Findings(settings, split, fitted, estimates, leaks, explained, mutated, selected, read)
         figures = _draw(opened, findings)
         version, standing = _register(settings, split, fitted, explained)
         summary = findings.summary(standing)
         opened.tags({"verdict": "trained" if fitted.learned else "did not train", "version": version or "none"})
-        opened.describe(summary.markdown())
+        opened.describe(summary.markdown(opened.picture(reading.FIRST_LOOK, CAPTIONS["first_look"]) if read else ""))
         opened.text(summary.page(figures), "report.html")
     return Result(opened.run_id, opened.experiment_id, summary, version)
 
@@ -93,6 +97,8 @@ def prepare(job: Job) -> Split:
         If a setting does not fit the data.
     """
     data = datasets.load(job.source, job.simulation)
+    if job.settings.motifs != NONE:
+        jaspar.database(job.settings.motifs)
     if job.settings.arch == AUTO:
         selection.allowed(data.length)
     else:
@@ -151,6 +157,18 @@ def _mutate(split: Split, explained: Explained, fitted: Fitted) -> np.ndarray:
     return attribution.ism(fitted.logit_model, sequences.one_hot(split.test.codes[row]))[0]
 
 
+def _read(opened: Run, settings: Settings, split: Split, fitted: Fitted) -> Reading | None:
+    """Find and name the motifs in positives, if the user wants to know and the network learned something; log them."""
+    if settings.motifs == NONE or not fitted.learned:
+        return None
+    sample = explanation.positives(split, explanation.POSITIVES, settings.seed)
+    references = explanation.references(settings, split, sample.codes)
+    result = explanation.explain_codes(fitted.logit_model, sample.codes, references)
+    found = reading.read(fitted.logit_model, sample, result, jaspar.database(settings.motifs))
+    logbook.log_reading(opened, found)
+    return found
+
+
 def _register(settings: Settings, split: Split, fitted: Fitted, explained: Explained) -> tuple[int | None, str]:
     """Register the network if it learned something, recompute the champion, and say how it stands."""
     if not (fitted.learned and settings.register):
@@ -158,7 +176,7 @@ def _register(settings: Settings, split: Split, fitted: Fitted, explained: Expla
     tags = {"arch": settings.arch, "seed": str(settings.seed), **origin(split)}
     candidate = Candidate(
         (fitted.logit_model,),
-        explanation.negatives(settings, split),
+        explanation.shared_references(settings, split, split.train.length),
         split.validation,
         fitted.validation,
         explained.attribution.additivity_error,
@@ -177,5 +195,7 @@ def _draw(opened: Run, findings: Findings) -> dict[str, bytes]:
         (folder / "network").mkdir()
         paths = {name: plots.save(figure, folder / "plots" / f"{name}.png") for name, figure in findings.figures()}
         logbook.save_attributions(folder, findings.split, findings.explained)
+        if findings.reading:
+            findings.reading.write_meme(folder / "motifs.meme")
         network.save(folder / "network" / f"{network.name}.keras")
         return {name: path.read_bytes() for name, path in paths.items()}

@@ -18,6 +18,7 @@ from .datasets import Dataset
 from .explanation import Explained
 from .intervals import Estimate
 from .leakage import Leakage
+from .reading import Reading
 from .replicates import Replicate
 from .splits import Split
 from .tracking import Run
@@ -127,6 +128,15 @@ def log_trust(opened: Run, split: Split, explained: Explained) -> None:
     profiled = explained.attribution.contributions[split.test.labels[explained.rows] == 1]
     if len(profiled):
         opened.curve("shap_position", np.abs(profiled).mean(0), np.arange(1, split.test.length + 1))
+
+
+def log_reading(opened: Run, found: Reading) -> None:
+    """Log the motifs that a network reads, as a table that the UI compares across runs, and their second witness."""
+    opened.metrics({"motifs/count": len(found.patterns)})
+    if found.witness.n:
+        opened.metrics({"motifs/ism_rank_correlation": found.witness.value})
+    if found.rows:
+        opened.table(found.rows, "motifs.json")
 
 
 def log_replicate(opened: Run, split: Split, found: Replicate, seed: int) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from . import page
 from .jaspar import ALIKE, MAX_Q, Match
-from .motifs import Pattern, sentence
+from .motifs import Pattern
+from .reading import Reading
 
 _EXTRA = (
     "<style>td img{width:38rem}tbody td{padding:1rem 1.2rem 1rem 0}input{font:inherit;width:22rem;padding:.2rem .5rem}"
@@ -28,42 +29,37 @@ _SCRIPT = (
 
 
 def document(
-    patterns: Sequence[Pattern],
-    matches: Mapping[str, Sequence[Match]],
-    pictures: Mapping[str, bytes],
-    database: str,
-    sequences: int,
+    sentences: Sequence[str], found: Reading, pictures: Mapping[str, bytes], exhibits: Mapping[str, bytes]
 ) -> str:
     """Write the page.
 
     Parameters
     ----------
-    patterns : sequence of Pattern
-        In the order of the page.
-    matches : mapping of str to sequence of Match
-        By name of the pattern, as :func:`tfbs.jaspar.match` gives them.
+    sentences : sequence of str
+        What a person should read first.
+    found : Reading
+        The motifs, in the order of the page, and what they resemble.
     pictures : mapping of str to bytes
         PNG of :func:`tfbs.plots_motifs.motif`, by name of the pattern.
-    database : str
-        Name of the known motifs.
-    sequences : int
-        How many were explained.
+    exhibits : mapping of str to bytes
+        PNG of other figures for the end of the page, by caption.
 
     Returns
     -------
     str
         HTML.
     """
-    body = [_EXTRA, page.paragraph(sentence(patterns, sequences))]
-    if patterns:
+    body = [_EXTRA, *map(page.paragraph, sentences)]
+    if found.patterns:
         explained = (
-            f"Resemblance is to {database}: q-value of Tomtom at most {MAX_Q:g}, and logos whose cosine is at least "
-            f"{ALIKE:g}, the most alike first. "
+            f"Resemblance is to {found.database}: q-value of Tomtom at most {MAX_Q:g}, and logos whose cosine is at "
+            f"least {ALIKE:g}, the most alike first. "
             "Importance is the number of occurrences times their mean contribution to the logit (log-odds)."
         )
         heads = "<thead><tr><th>motif<th>occurrences<th>resembles</thead>"
-        rows = "".join(_row(pattern, matches[pattern.name], pictures[pattern.name]) for pattern in patterns)
+        rows = "".join(_row(each, found.matches[each.name], pictures[each.name]) for each in found.patterns)
         body += [page.paragraph(explained), _SEARCH, f"<table>{heads}<tbody>{rows}</tbody></table>", _SCRIPT]
+    body += [page.figure(caption, png) for caption, png in exhibits.items()]
     return page.document("What the network reads", body)
 
 

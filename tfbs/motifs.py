@@ -16,7 +16,7 @@ from .modisco import Discovery
 from .sequences import N, decode, one_hot, reverse_complement
 
 SIMILAR = 0.9
-"""Cosine of two aligned contribution matrices from which on they are one motif."""
+"""Cosine of two aligned matrices, of contributions or of bits, from which on they are one motif."""
 
 TRIM, TRIM_BITS = 0.3, 1.0
 """A pattern ends where contributions fall below this share of its strongest position, and information below this."""
@@ -306,7 +306,8 @@ def _merged(codes: np.ndarray, contributions: np.ndarray, patterns: list[Pattern
     kept: list[Pattern] = []
     for pattern in sorted(patterns, key=lambda each: -each.importance):
         for i, other in enumerate(kept):
-            cosine, offset, flip = alignment(other.cwm, pattern.cwm)
+            pairs = ((other.cwm, pattern.cwm), (other.bits, pattern.bits))
+            cosine, offset, flip = max(alignment(*pair) for pair in pairs)
             if cosine >= SIMILAR and other.sign == pattern.sign:
                 turned = pattern.seqlets.moved(0, pattern.seqlets.width, flip)
                 aligned = turned.moved(-offset, other.seqlets.width)

@@ -61,7 +61,7 @@ def _best(request: Request, found: Comparison, part: Part) -> tuple[str, ...]:
     tags = {"arch": best.name, "seed": best.seed, **origin(part.split)}
     candidate = Candidate(
         (architectures.logit_model(runs.network(best.run_id)),),
-        explanation.negatives(request.settings, part.split),
+        explanation.shared_references(request.settings, part.split, part.split.train.length),
         part.split.validation,
         best.validation.logits,
         best.additivity,
@@ -89,7 +89,7 @@ def _ensemble(opened: Run, request: Request, group: Group, parts: Sequence[Part]
         tags["split_digest"] = joint_digest([part.split for part in used])
     validation = _mean_logits(members, data)
     error = max(entrant.additivity for entrant in group.trained)
-    references = explanation.negatives(request.settings, first)
+    references = explanation.shared_references(request.settings, first, first.train.length)
     with opened.child(name) as child:
         child.params({"arch": name, "members": len(members), "seeds": seeds, "dataset": first.train.name})
         child.tags({"arch": name, "kind": "ensemble", "verdict": "trained"})

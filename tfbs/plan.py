@@ -12,7 +12,7 @@ from . import architectures
 from .architectures import Recipe
 from .datasets import Source
 from .errors import ParameterError, require
-from .settings import Job, Settings
+from .settings import NONE, Job, Settings
 from .simulation import Simulation
 from .splitting import Splitting, items
 
@@ -134,16 +134,15 @@ class Request:
     def job(self, contender: Contender, seed: int, split_seed: int) -> Job:
         """The main job that one replicate stands for."""
         recipe = asdict(contender.recipe) | {"split_seed": split_seed}
-        settings = replace(self.settings, arch=contender.arch, seed=seed, register=False)
+        settings = replace(self.settings, arch=contender.arch, seed=seed, register=False, motifs=NONE)
         return Job(settings, self.source, self.simulation, recipe, self.splitting)
 
     @property
     def params(self) -> dict[str, Any]:
         """What the comparison itself depends on, by parameter name."""
         common = Job(self.settings, self.source, self.simulation, splitting=self.splitting).params
-        kept = {
-            key: value for key, value in common.items() if key not in {"arch", "seed", "register", *asdict(Recipe())}
-        }
+        left_out = {"arch", "seed", "register", "motifs", *asdict(Recipe())}
+        kept = {key: value for key, value in common.items() if key not in left_out}
         return {**{k: v for k, v in asdict(self.plan).items() if v != "" and k != "resume"}, **kept, **self.recipe}
 
     def to_json(self) -> str:

@@ -5,6 +5,7 @@ Like :mod:`tfbs.plots`: arrays in, a :class:`matplotlib.figure.Figure` out, no g
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,9 @@ from .sequences import one_hot
 
 if TYPE_CHECKING:
     from .plots import Axes, Figure
+
+FOOT = 105
+"""Letters a line at the foot of the first look."""
 
 SEQLET = {"facecolor": YELLOW, "alpha": 0.35, "linewidth": 0, "zorder": -1}
 
@@ -102,9 +106,10 @@ def first_look(pattern: Pattern | None, match: Match | None, shown: Sequence[Exa
     -------
     Figure
     """
-    n = len(shown)
-    figure = _figure(11, 2.6 + 1.55 * n + 0.25 * len(trust))
-    top, middle, bottom = figure.subfigures(3, 1, height_ratios=(2.6, max(1.55 * n, 0.1), 0.1 + 0.25 * len(trust)))
+    n, lines = len(shown), [line for sentence in trust for line in textwrap.wrap(sentence, FOOT)]
+    heights = (2.6, max(1.55 * n, 0.1), 0.1 + 0.22 * len(lines))
+    figure = _figure(8.5, sum(heights))
+    top, middle, bottom = figure.subfigures(3, 1, height_ratios=heights)
     left, right = top.subplots(1, 2)
     if pattern is None:
         _say(left, "no motif found")
@@ -117,7 +122,7 @@ def first_look(pattern: Pattern | None, match: Match | None, shown: Sequence[Exa
         _show_columns((left, right), pattern, match)
     if n:
         _examples(middle, shown)
-    bottom.text(0.01, 0.5, "\n".join(trust), va="center", fontsize=10, linespacing=1.4)
+    bottom.text(0.01, 0.5, "\n".join(lines), va="center", fontsize=10, linespacing=1.4)
     return figure
 
 

@@ -24,6 +24,7 @@ LABELS = {
     "auprc_thresholded": "AUPRC of 0/1 decisions",
 }
 CAPTIONS = {
+    "first_look": "What the network reads",
     "loss": "Learning curves",
     "roc": "ROC curve, test part",
     "pr": "Precision-recall curve, test part",
@@ -69,11 +70,11 @@ class Summary:
         """Sequences of the test part."""
         return next(iter(self.estimates.values())).n
 
-    def markdown(self) -> str:
-        """The run's description: the table first, because the UI folds the rest away."""
+    def markdown(self, picture: str = "") -> str:
+        """The run's description: the table first, because the UI folds the rest away, then a picture if there is one."""
         lines = [f"| {self.title}: test part, n = {self.n:,} | value (95 % interval) |", "|---|---|"]
         lines += [f"| {label} | {value} ({interval}) |" for label, value, interval in self.rows]
-        lines += ["", *(f"{sentence}\n" for sentence in self.sentences)]
+        lines += ["", *([f"{picture}\n"] if picture else []), *(f"{sentence}\n" for sentence in self.sentences)]
         lines += ["| data and network | |", "|---|---|", *(f"| {key} | {value} |" for key, value in self.facts.items())]
         return "\n".join(lines)
 

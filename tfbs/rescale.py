@@ -1,11 +1,14 @@
 """The DeepLIFT rescale rule, layer by layer: the numbers of shap.DeepExplainer without its overhead.
 
 Each sequence and each reference passes through the network once; the multipliers then walk back through the layers for
-all pairs of the two. This serves chains of the layers named in :func:`steps`. :mod:`tfbs.shap_graph` serves the rest.
+all pairs of the two. Below a first convolution and its max-pooling, where most of the numbers are, no pair is kept: the
+sum over shared references is a matrix product. This serves chains of the layers named in :func:`steps`.
+:mod:`tfbs.shap_graph` serves the rest.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -36,6 +39,9 @@ ELEMENTWISE = (
 )
 """Keras activations that act on each number alone, so that the rescale rule holds for them."""
 
+RISING = ("celu", "elu", "exponential", "leaky_relu", "relu", "selu", "softplus")
+"""Those of them that rise, or stay at their lowest: the largest output is that of the largest input."""
+
 _SAME_INPUT = 1e-6
 _SAME_MAXIMUM = 1e-7
 
@@ -54,11 +60,23 @@ class Step:
         (1 or n, k, ...) -> multipliers of the input (n, k, ...).
     linear : bool
         Which of the two.
+    rising : bool
+        Whether it is an activation that never falls.
+    width : int
+        Window of a max-pooling; otherwise 0.
+    conv : keras.Layer, optional
+        The Conv1D that a linear step is.
+    kernel : Tensor, optional
+        The weights of the Dense over one axis that a linear step is.
     """
 
     forward: Callable
     back: Callable
     linear: bool
+    rising: bool = False
+    width: int = 0
+    conv: keras.Layer | None = None
+    kernel: tf.Tensor | None = None
 
 
 def steps(model: keras.Model) -> list[Step] | None:
@@ -80,11 +98,20 @@ def steps(model: keras.Model) -> list[Step] | None:
             return None
         result += found
         value = layer.output
-    return result if value is model.outputs[0] else None
+    return _pooled_first(result) if value is model.outputs[0] else None
 
 
-def multipliers(chain: list[Step], x: tf.Tensor, references: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Walk the multipliers back from the logit to the input.
+def _pooled_first(chain: list[Step]) -> list[Step]:
+    """Move each activation that never falls behind the max-pooling that follows it: the same numbers, fewer of them."""
+    result = []
+    for step in chain:
+        before = len(result) - bool(step.width and result and result[-1].rising)
+        result.insert(before, step)
+    return result
+
+
+def averages(chain: list[Step], x: tf.Tensor, references: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Walk the multipliers back from the logit to the input and average over the references.
 
     Parameters
     ----------
@@ -97,7 +124,8 @@ def multipliers(chain: list[Step], x: tf.Tensor, references: tf.Tensor) -> tuple
 
     Returns
     -------
-    multipliers (n, k, L, 4), logits of the sequences (n,), logits of the references (1 or n, k)
+    multipliers (n, L, 4), multipliers x reference summed over the bases (n, L), both means over the references; logits
+    of the sequences (n,), logits of the references (1 or n, k)
 
     References
     ----------
@@ -106,23 +134,93 @@ def multipliers(chain: list[Step], x: tf.Tensor, references: tf.Tensor) -> tuple
     """
     import tensorflow as tf
 
-    n, groups, k = tf.shape(x)[0], tf.shape(references)[0], tf.shape(references)[1]
-    values = [tf.concat([x, tf.reshape(references, (-1, *x.shape[1:]))], axis=0)]
+    n, groups, k = size(x, 0), size(references, 0), size(references, 1)
+    values = [(x, tf.reshape(references, (-1, *x.shape[1:])))]
     for step in chain:
-        values.append(step.forward(values[-1]))
+        values.append(tuple(map(step.forward, values[-1])))
 
     def paired(value):
-        return value[:n, None], tf.reshape(value[n:], (groups, k, *value.shape[1:]))
+        at_x, at_references = value
+        return tf.expand_dims(at_x, 1), tf.reshape(at_references, (groups, k, *at_references.shape[1:]))
 
+    stem = references.shape[0] == 1 and len(chain) > 3 and chain[0].conv is not None and chain[1].width > 0
+    pooled = values[2][0].shape[1:] if stem else None
+    turned = stem and chain[3].kernel is not None and chain[3].kernel.shape[0] == math.prod(pooled)
     m = tf.ones((n * k, 1))
-    for step, before, after in zip(reversed(chain), values[-2::-1], values[:0:-1], strict=True):
-        if step.linear:
-            m = step.back(m)
+    for i in reversed(range(2 * stem + 2 * turned, len(chain))):
+        if chain[i].linear:
+            m = chain[i].back(m)
         else:
-            m = step.back(tf.reshape(m, (n, k, *after.shape[1:])), paired(before), paired(after))
-            m = tf.reshape(m, (n * k, *before.shape[1:]))
-    at_x, at_references = paired(values[-1][:, 0])
-    return tf.reshape(m, (n, k, *x.shape[1:])), at_x[:, 0], at_references
+            before, after = paired(values[i]), paired(values[i + 1])
+            m = chain[i].back(tf.reshape(m, (n, k, *after[0].shape[2:])), before, after)
+            m = tf.reshape(m, (n * k, *before[0].shape[2:]))
+    if stem:
+        m = tf.matmul(chain[3].kernel, m, transpose_b=True) if turned else tf.transpose(m, (1, 2, 0))
+        m = tf.reshape(m, (*pooled, n, k))
+        mean, base = _through_stem(chain[0].conv, chain[1].width, m, values[1], references[0])
+    else:
+        mean, base = mean_and_base(tf.reshape(m, (n, k, *x.shape[1:])), references)
+    logits, of_references = values[-1]
+    return mean, base, logits[:, 0], tf.reshape(of_references, (groups, k))
+
+
+def mean_and_base(m: tf.Tensor, references: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Average multipliers (n, k, L, 4), and multipliers x reference, over the references: (n, L, 4) and (n, L)."""
+    import tensorflow as tf
+
+    return tf.reduce_mean(m, axis=1), tf.reduce_mean(tf.reduce_sum(m * references, axis=3), axis=1)
+
+
+def size(value: tf.Tensor, axis: int) -> int | tf.Tensor:
+    """Length of an axis: a number where it is known, which makes the graph smaller."""
+    import tensorflow as tf
+
+    return tf.shape(value)[axis] if value.shape[axis] is None else value.shape[axis]
+
+
+def _through_stem(
+    conv: keras.Layer, width: int, m: tf.Tensor, values: tuple[tf.Tensor, tf.Tensor], references: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Bring multipliers of a max-pooling (W, F, n, k) to the input of its convolution, averaged over the references.
+
+    `values` are what the convolution gives for the sequences (n, Q, F) and the references (k, Q, F). Of each pair of
+    windows one position takes part, as in :func:`_max_pool`: the sequence's highest where it rises over the reference,
+    otherwise the reference's. A position gives to the bases below it its multiplier times the convolution's weights, so
+    that the sum over the references is a matrix product with the weights that the bases of each reference pick.
+    """
+    import tensorflow as tf
+
+    windows, filters, n, k = (size(m, axis) for axis in range(4))
+    length, (taps, channels, _) = values[0].shape[1], conv.kernel.shape
+
+    def split(value):
+        value = tf.reshape(value[:, : windows * width], (-1, windows, width, filters, *value.shape[3:]))
+        return tf.transpose(value, (1, 3, 0, 2, *range(4, len(value.shape))))
+
+    def join(value):
+        value = tf.reshape(value, (n, windows * width, value.shape[-1]))
+        return tf.pad(value, [[0, 0], [0, length - windows * width], [0, 0]])
+
+    x, r = map(split, values)
+    x_top, r_top = (tf.one_hot(tf.argmax(value, axis=3), width) for value in (x, r))
+    x_max, r_max = (tf.reduce_max(value, axis=3, keepdims=True) for value in (x, r))
+    rise = x_max - tf.linalg.matrix_transpose(r_max)
+    run_x = tf.matmul(tf.concat([x_top, x_max], 3), tf.concat([-r, tf.ones_like(r_max)], 3), transpose_b=True)
+    run_r = tf.matmul(tf.concat([x, tf.ones_like(x_max)], 3), tf.concat([-r_top, r_max], 3), transpose_b=True)
+    m_x = tf.where(run_x < _SAME_MAXIMUM, 0.0, m * tf.nn.relu(rise) / run_x)
+    m_r = tf.where(run_r < _SAME_MAXIMUM, 0.0, m * tf.nn.relu(-rise) / run_r)
+
+    one_tap = tf.eye(taps)
+    each_tap = tf.reshape(conv.kernel[..., None] * one_tap[:, None, None], (taps, channels, filters * taps))
+    picked = tf.reshape(_convolve(conv, references, each_tap), (k, length, filters, taps))
+    weights = tf.pad(split(picked), [[0, 0]] * 4 + [[1, 0]], constant_values=1.0)
+    flat, shape = (windows, filters, k, width * (taps + 1)), (windows, filters, n, width, taps + 1)
+    total = tf.reshape(tf.matmul(m_x, tf.reshape(weights, flat)), shape) * tf.expand_dims(x_top, 4)
+    total += tf.reshape(tf.matmul(m_r, tf.reshape(weights * tf.expand_dims(r_top, 4), flat)), shape)
+    mean = join(tf.transpose(total[..., 0], (2, 0, 3, 1))) / tf.cast(k, total.dtype)
+    base = join(tf.transpose(tf.reduce_sum(total, axis=1)[..., 1:], (1, 0, 2, 3))) / tf.cast(k, total.dtype)
+    row = conv.input.shape[1]
+    return _transposed(conv, mean, conv.kernel, row), _transposed(conv, base, one_tap[:, None], row)[..., 0]
 
 
 def _steps_of(layer: keras.Layer) -> list[Step] | None:
@@ -161,29 +259,50 @@ def _dense(layer: keras.Layer) -> Step:
     import tensorflow as tf
 
     kernel, bias = layer.kernel, layer.bias if layer.use_bias else 0.0
-    return Step(lambda value: tf.matmul(value, kernel) + bias, lambda m: tf.matmul(m, kernel, transpose_b=True), True)
+    return Step(
+        lambda value: tf.matmul(value, kernel) + bias,
+        lambda m: tf.matmul(m, kernel, transpose_b=True),
+        True,
+        kernel=kernel if len(layer.input.shape) == 2 else None,
+    )
 
 
 def _conv(layer: keras.Layer, row: tuple[int, ...]) -> Step | None:
-    import tensorflow as tf
-
     if layer.groups != 1 or layer.data_format != "channels_last":
         return None
     kernel, bias = layer.kernel, layer.bias if layer.use_bias else 0.0
-    stride, dilation, causal = layer.strides[0], layer.dilation_rate[0], layer.padding == "causal"
-    padding = "VALID" if causal else layer.padding.upper()
-    left = (layer.kernel_size[0] - 1) * dilation if causal else 0
+    return Step(
+        lambda value: _convolve(layer, value, kernel) + bias,
+        lambda m: _transposed(layer, m, kernel, row[0]),
+        True,
+        conv=layer,
+    )
 
-    def forward(value):
-        return (
-            tf.nn.conv1d(tf.pad(value, [[0, 0], [left, 0], [0, 0]]), kernel, stride, padding, dilations=dilation) + bias
-        )
 
-    def back(m):
-        shape = (tf.shape(m)[0], row[0] + left, row[1])
-        return tf.nn.conv1d_transpose(m, kernel, shape, stride, padding, dilations=dilation)[:, left:]
+def _convolve(layer: keras.Layer, value: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Convolve as a Conv1D does, with any kernel of its length."""
+    import tensorflow as tf
 
-    return Step(forward, back, True)
+    value = tf.pad(value, [[0, 0], [_left(layer), 0], [0, 0]])
+    return tf.nn.conv1d(value, kernel, layer.strides[0], _padding(layer), dilations=layer.dilation_rate[0])
+
+
+def _transposed(layer: keras.Layer, m: tf.Tensor, kernel: tf.Tensor, length: int) -> tf.Tensor:
+    """Apply the transpose of :func:`_convolve` over `length` positions."""
+    import tensorflow as tf
+
+    left = _left(layer)
+    shape = (size(m, 0), length + left, kernel.shape[1])
+    strides, dilations = layer.strides[0], layer.dilation_rate[0]
+    return tf.nn.conv1d_transpose(m, kernel, shape, strides, _padding(layer), dilations=dilations)[:, left:]
+
+
+def _padding(layer: keras.Layer) -> str:
+    return "VALID" if layer.padding == "causal" else layer.padding.upper()
+
+
+def _left(layer: keras.Layer) -> int:
+    return (layer.kernel_size[0] - 1) * layer.dilation_rate[0] if layer.padding == "causal" else 0
 
 
 def _transpose(layer: keras.Layer, m: tf.Tensor, row: tuple[int, ...]) -> tf.Tensor:
@@ -191,7 +310,7 @@ def _transpose(layer: keras.Layer, m: tf.Tensor, row: tuple[int, ...]) -> tf.Ten
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
-        value = tf.zeros((tf.shape(m)[0], *row))
+        value = tf.zeros((size(m, 0), *row))
         tape.watch(value)
         result = layer(value)
     return tape.gradient(result, value, m)
@@ -208,19 +327,32 @@ def _rescale(activation: Callable) -> Step:
     """Rescale: the slope of the chord from reference to sequence, or the derivative where the two coincide."""
     import tensorflow as tf
 
+    name = getattr(activation, "__name__", "")
+    if name == "relu":
+        return _relu()
+
     def back(m, before, after):
         slope, run = _derivative(activation, before[1]), before[0] - before[1]
         same = tf.abs(run) < _SAME_INPUT
         return m * tf.where(same, slope, (after[0] - after[1]) / tf.where(same, 1.0, run))
 
-    return Step(activation, back, False)
+    return Step(activation, back, False, rising=name in RISING)
+
+
+def _relu() -> Step:
+    """Rescale for ReLU: the chord rises by the larger positive part, and runs over it and the larger negative part."""
+    import tensorflow as tf
+
+    def back(m, before, after):
+        rise = tf.maximum(*after)
+        return m * tf.math.divide_no_nan(rise, rise + tf.maximum(*(tf.nn.relu(-value) for value in before)))
+
+    return Step(tf.nn.relu, back, False, rising=True)
 
 
 def _derivative(activation: Callable, value: tf.Tensor) -> tf.Tensor:
     import tensorflow as tf
 
-    if getattr(activation, "__name__", "") == "relu":
-        return tf.cast(value > 0, tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(value)
         result = activation(value)
@@ -251,11 +383,8 @@ def _max_pool(width: int, length: int) -> Step:
         m = tf.reshape(m, (*_lead(m), windows * width, m.shape[-1]))
         return tf.pad(m, [[0, 0], [0, 0], [0, length - windows * width], [0, 0]])
 
-    return Step(lambda value: tf.nn.max_pool1d(value, width, width, "VALID"), back, False)
+    return Step(lambda value: tf.nn.max_pool1d(value, width, width, "VALID"), back, False, width=width)
 
 
-def _lead(value: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    import tensorflow as tf
-
-    shape = tf.shape(value)
-    return shape[0], shape[1]
+def _lead(value: tf.Tensor) -> tuple[int | tf.Tensor, int | tf.Tensor]:
+    return size(value, 0), size(value, 1)

@@ -5,24 +5,32 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import tracking
+from . import architectures, jaspar, registry, tracking
 from .architectures import ARCHITECTURES, Recipe
 from .comparison import Entrant, Explanations, Predictions
+from .datasets import Source
 from .errors import DataError, ParameterError, TrackingError
 from .intervals import Estimate
+from .jaspar import Database
 from .logbook import ATTRIBUTIONS, PREDICTIONS
+from .settings import Job, Settings
+from .simulation import Simulation
+from .splitting import Splitting
 
 if TYPE_CHECKING:
     import keras
 
     from .tracking import StoredRun as Run
+
+MOTIFS = "motifs.meme"
+"""Artifact with the motifs of a network."""
 
 
 def find(reference: str) -> Run:
@@ -56,6 +64,20 @@ def find(reference: str) -> Run:
             f'Expected a run id, or a version as "models:/tfbs/3" or "models:/tfbs@champion", received "{reference}", '
             f"which {tracking.address()} does not hold: copy the run id from the tracking UI."
         ) from error
+
+
+def replicates(run: Run, most: int) -> list[Run]:
+    """Find up to `most` runs that differ from a run in the seed alone: the oldest of each; trials keep no network."""
+    tags, recipe = run.data.tags, _fields(Recipe, run.data.params)
+    if "tfbs.arch" not in tags or "tfbs.split_digest" not in tags:
+        return []
+    same = [f"tags.`tfbs.{key}` = '{tags[f'tfbs.{key}']}'" for key in ("arch", "split_digest")]
+    wanted = " and ".join([*same, "tags.`tfbs.verdict` = 'trained'"])
+    found = tracking.client().search_runs([run.info.experiment_id], wanted, order_by=["start_time DESC"])
+    alike = [each for each in found if _fields(Recipe, each.data.params) == recipe]
+    others = {each.data.params.get("seed"): each for each in alike if each.data.tags.get("tfbs.kind") != "trial"}
+    others.pop(run.data.params.get("seed"), None)
+    return list(others.values())[:most]
 
 
 def children(run_id: str) -> list[Run]:
@@ -142,17 +164,42 @@ def configuration(reference: str) -> tuple[str, dict[str, Any]]:
     ParameterError
         If there is no such run, or it names no architecture.
     """
-    run = find(reference)
-    if best := run.data.tags.get("tfbs.best_run"):
-        run = find(best)
+    run = _best(find(reference))
     arch = run.data.tags.get("tfbs.arch", run.data.params.get("arch", ""))
     if arch not in ARCHITECTURES:
         raise ParameterError(
             f"Run {run.info.run_id} ({run.info.run_name}): expected a run that trained one network, received one of "
             f'architecture "{arch}": give a run of the main job, a replicate or a search.'
         )
-    kinds = {field.name: {"str": str, "float": float, "int": int}[field.type] for field in fields(Recipe)}
-    return arch, {name: kind(run.data.params[name]) for name, kind in kinds.items() if name in run.data.params}
+    return arch, _fields(Recipe, run.data.params)
+
+
+def job(run: Run) -> Job:
+    """The main job that a run stands for, as far as its parameters tell: its data, how they were split, its settings.
+
+    Raises
+    ------
+    ParameterError
+        If a value is not what this version of tfbs expects.
+    """
+    given = dict(run.data.params) | {"arch": run.data.tags.get("tfbs.arch", "")}
+    if given["arch"] not in ARCHITECTURES:
+        del given["arch"]
+    kinds = (Settings, Source, Simulation, Splitting)
+    settings, source, simulation, splitting = (kind(**_fields(kind, given)) for kind in kinds)
+    return Job(settings, source, simulation, _fields(Recipe, given), splitting)
+
+
+def _fields(kind: type, given: Mapping[str, str]) -> dict[str, Any]:
+    """Those fields of a settings dataclass that logged parameters hold, in their types."""
+    types = {"str": str, "float": float, "int": int, "bool": lambda text: text.lower() in ("true", "yes", "1")}
+    return {field.name: types[field.type](given[field.name]) for field in fields(kind) if field.name in given}
+
+
+def _best(run: Run) -> Run:
+    """A search stands for its best trial."""
+    best = run.data.tags.get("tfbs.best_run")
+    return find(best) if best else run
 
 
 @contextlib.contextmanager
@@ -185,6 +232,33 @@ def request(run_id: str, filename: str) -> dict[str, Any]:
             ) from error
 
 
+def load(reference: str) -> tuple[Run, keras.Model]:
+    """Load a network with a linear output, and the run that trained it.
+
+    Parameters
+    ----------
+    reference : str
+        See :func:`find`; a search stands for its best trial.
+
+    Returns
+    -------
+    run : mlflow.entities.Run
+        The one that trained the network, or registered the ensemble.
+    network : keras.Model
+        Input (N, L, 4), output (N, 1) logit.
+
+    Raises
+    ------
+    ParameterError
+        If there is none.
+    """
+    found = find(reference)
+    if reference.startswith("models:/"):
+        return found, registry.network(reference)
+    found = _best(found)
+    return found, architectures.logit_model(network(found.info.run_id))
+
+
 def network(run_id: str) -> keras.Model:
     """Load the trained network of a run.
 
@@ -204,6 +278,17 @@ def network(run_id: str) -> keras.Model:
         )
     with tempfile.TemporaryDirectory(prefix="tfbs-run-") as folder:
         return keras.saving.load_model(client.download_artifacts(run_id, found.path, folder), compile=False)
+
+
+def motifs(run_id: str) -> Database | None:
+    """Read the motifs that a run found, or None if it logged none."""
+    client = tracking.client()
+    if MOTIFS not in {found.path for found in client.list_artifacts(run_id)}:
+        return None
+    with tempfile.TemporaryDirectory(prefix="tfbs-run-") as folder:
+        path = Path(client.download_artifacts(run_id, MOTIFS, folder))
+        found = jaspar.read_meme(path).motifs if "\nMOTIF " in path.read_text() else ()
+    return Database(f"run {run_id}", found)
 
 
 def close(run: Run) -> None:

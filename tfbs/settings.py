@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .plan import Contender
 
 AUTO, BUDGET = "auto", 600
+NONE = "none"
 DIVISION = ("test_size", "val_size", "split_seed")
 MODEL = "tfbs"
 RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -43,11 +44,15 @@ class Settings:
     registered_model : str
         Name of the registered model.
     references : str
-        What DeepSHAP compares with: ``negatives`` of the training part, or dinucleotide ``shuffles`` of each sequence.
+        What DeepSHAP compares with: ``negatives`` of the training part, dinucleotide ``shuffles`` of each sequence, or
+        the path of a file of sequences.
     n_references : int
         References per sequence.
     n_explained : int
         Test sequences to explain; all if there are no more.
+    motifs : str
+        Known motifs to name what the network reads: a group of JASPAR as ``vertebrates``, ``plants``, ``insects`` or
+        ``fungi``, or the path of a file in MEME format; ``none`` looks for no motifs.
     deterministic : bool
         Same seed, same machine: same metrics to the last digit.
     """
@@ -60,6 +65,7 @@ class Settings:
     references: str = "negatives"
     n_references: int = 20
     n_explained: int = 500
+    motifs: str = "vertebrates"
     deterministic: bool = True
 
     def __post_init__(self):
@@ -69,15 +75,21 @@ class Settings:
             "budget": (self.budget >= 1, "a whole number of at least 1"),
             "seed": (0 <= self.seed < 2**32, "a whole number from 0 to 4294967295"),
             "registered_model": (_is_name(self.registered_model), 'a name without "/" and ":"'),
-            "references": (self.references in REFERENCES, f"one of {', '.join(REFERENCES)}"),
+            "references": (is_references(self.references), f"{', '.join(REFERENCES)} or the path of a file"),
+            "motifs": (bool(self.motifs), f"a group of JASPAR, the path of a file in MEME format, or {NONE}"),
             "n_references": (self.n_references >= 1, "a whole number of at least 1"),
             "n_explained": (self.n_explained >= 1, "a whole number of at least 1"),
         }
-        require(self, checks, {"arch": known})
+        require(self, checks, {"arch": known, "references": REFERENCES})
         if self.budget != BUDGET and self.arch != AUTO:
             raise ParameterError(
                 f"budget: expected only with arch={AUTO}, received it with arch={self.arch}: leave it out."
             )
+
+
+def is_references(text: str) -> bool:
+    """Say whether `text` is a key of :data:`REFERENCES`, or looks like a path."""
+    return text in REFERENCES or bool({".", "/"} & set(text))
 
 
 def _is_name(text: str) -> bool:

@@ -144,6 +144,10 @@ class Run:
         """Log a text file."""
         self.client.log_text(self.run_id, content, filename)
 
+    def picture(self, path: str, caption: str) -> str:
+        """Markdown that shows an image among the run's artifacts in its description."""
+        return f"![{caption}](get-artifact?path={urllib.parse.quote(path, safe='')}&run_uuid={self.run_id})"
+
     def dataset(self, data: Dataset, context: str) -> None:
         """Log a part of the data under its own digest (MLflow's looks at the first 10,000 elements only)."""
         features = mlflow.data.from_numpy(data.codes, targets=data.labels, name=data.name, digest=data.digest[:32])

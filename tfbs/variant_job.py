@@ -17,15 +17,14 @@ import numpy as np
 
 from . import (
     __version__,
-    architectures,
     effects,
     environment,
+    jaspar,
     page,
     pairs,
     plots,
     plots_variants,
     progress,
-    registry,
     runs,
     tracking,
     training,
@@ -34,21 +33,26 @@ from . import (
 from .effects import Effect, Judge, Tally
 from .errors import DataError, ParameterError
 from .genome import Genome
+from .jaspar import Database
 from .pairs import Pair
+from .settings import RUN_ID
+from .sites import P, Scanner
 from .tracking import Run
 from .variants import Cutter, Frame, Request
 from .vcf import Info, Record, Vcf
 
 if TYPE_CHECKING:
-    import keras
+    pass
 
 TABLE = "variants.tsv"
 PLACE = ("chromosome", "position", "id", "ref", "alt")
-SCORES = ("reference_logit", "alternative_logit", "delta", "probability_change", "percentile", "effect", "reason")
+SCORES = ("reference_logit", "alternative_logit", "delta", "probability_change", "percentile", "effect")
+COLUMNS = (*PLACE, *SCORES, "motif_change", "reason")
 INFO = (
     Info("TFBS_DELTA", "Logit of binding with ALT minus that with REF, mean over both strands and shifted windows"),
     Info("TFBS_DP", "Probability of binding with ALT minus that with REF"),
     Info("TFBS_PCT", "Percentage of random substitutions in this genome with a smaller absolute TFBS_DELTA"),
+    Info("TFBS_MOTIF", "Motifs with a site gained, lost, strengthened or weakened by ALT, joined by |", "String"),
 )
 CAPTION = "Changes of the logit beside those of random substitutions, and the largest ones"
 SHOWN = 20
@@ -118,8 +122,12 @@ def run(request: Request) -> Result:
         out = _folder(request.out)
         genome = Genome(request.genome) if request.genome else None
         calls = _calls(request, genome) if request.vcf else None
-        trained_by, model = _network(request)
+        training.configure(training.PREDICTED_BASES)
+        source, model = runs.load(request.network)
+        trained_by = source.info.run_id
         opened.tags({"network_run": trained_by})
+        known = _motifs(request, trained_by)
+        scanner = Scanner(known.motifs if known else ())
         frame = Frame(model.input_shape[1], request.shifts if calls else 1)
         judge = Judge(functools.partial(training.predict_logits, model))
         if genome:
@@ -128,12 +136,15 @@ def run(request: Request) -> Result:
         with opened.artifacts() as folder:
             tally = Tally(judge.scale)
             if calls:
-                best = _score_calls(calls, Cutter(genome, frame, calls.names), judge, tally, folder)
+                cutter = Cutter(genome, frame, calls.names)
+                scored = scanner.name(judge.score(calls.vcf.records(), cutter.windows), cutter.around)
+                best = _write_calls(calls, cutter, scored, tally, folder)
             else:
-                best = _score_pairs(pairs.read(request.pairs, frame.width), judge, tally, folder)
+                scored = judge.score(pairs.read(request.pairs, frame.width), variants.pair_windows)
+                best = _write_pairs(scanner.name(scored, variants.pair_around), tally, folder)
             png = _draw(folder, tally, judge.background, best)
             _publish(folder, out)
-        summary = _tell(request, trained_by, tally, best)
+        summary = _tell(request, trained_by, tally, best, known)
         _log(opened, tally, best, summary, png)
     return Result(opened.run_id, opened.experiment_id, summary, tally)
 
@@ -162,17 +173,24 @@ def _calls(request: Request, genome: Genome) -> Calls:
     return calls
 
 
-def _network(request: Request) -> tuple[str, keras.Model]:
-    """Load the network with a linear output, and say which run trained it."""
-    training.configure(training.PREDICTED_BASES)
-    found = runs.find(request.network)
-    if not request.run_id:
-        return found.info.run_id, registry.network(request.network)
-    run_id = found.data.tags.get("tfbs.best_run") or found.info.run_id
-    return run_id, architectures.logit_model(runs.network(run_id))
+def _motifs(request: Request, trained_by: str) -> Database | None:
+    """The motifs to look for, or None if none were asked for and the run of the network found none."""
+    if not request.motifs:
+        return runs.motifs(trained_by)
+    if not RUN_ID.fullmatch(request.motifs):
+        return jaspar.database(request.motifs)
+    found = runs.motifs(runs.find(request.motifs).info.run_id)
+    if found is None:
+        raise ParameterError(
+            f"motifs: expected the id of a run that found motifs, received {request.motifs}, which holds no "
+            f"{runs.MOTIFS}: give that of a run of -e interpret."
+        )
+    return found
 
 
-def _score_calls(calls: Calls, cutter: Cutter, judge: Judge, tally: Tally, folder: Path) -> list[dict[str, str]]:
+def _write_calls(
+    calls: Calls, cutter: Cutter, scored: Iterable[tuple[Record, list[Effect | str]]], tally: Tally, folder: Path
+) -> list[dict[str, str]]:
     """Write the table and the annotated VCF; return rows of the largest effects."""
     target = folder / f"variants.vcf{'.gz' if calls.vcf.packed else ''}"
     with (
@@ -180,7 +198,7 @@ def _score_calls(calls: Calls, cutter: Cutter, judge: Judge, tally: Tally, folde
         _table(folder, tally) as add,
         progress.bar("variants", calls.n_records) as advance,
     ):
-        for record, found in judge.score(calls.vcf.records(), cutter.windows):
+        for record, found in scored:
             write(record.text(_info(found)))
             for alt, effect in zip(record.alts, found, strict=True):
                 add((record.chromosome, record.columns[1], record.name, record.ref, alt), effect)
@@ -189,10 +207,10 @@ def _score_calls(calls: Calls, cutter: Cutter, judge: Judge, tally: Tally, folde
     return [_row(*found) | {"sequence": context} for found, context in zip(tally.best, contexts, strict=True)]
 
 
-def _score_pairs(items: Iterable[Pair], judge: Judge, tally: Tally, folder: Path) -> list[dict[str, str]]:
+def _write_pairs(scored: Iterable[tuple[Pair, list[Effect | str]]], tally: Tally, folder: Path) -> list[dict[str, str]]:
     """Write the table; return rows of the largest effects."""
     with _table(folder, tally) as add:
-        for pair, [effect] in judge.score(items, variants.pair_windows):
+        for pair, [effect] in scored:
             add(("", "", pair.name, "", ""), effect)
     return [_row(*found) | {"sequence": ""} for found in tally.best]
 
@@ -206,36 +224,38 @@ def _table(folder: Path, tally: Tally) -> Iterator[Callable[[tuple[str, ...], Ef
             table.write("\t".join(_row(place, effect).values()) + "\n")
             tally.add(place, effect)
 
-        table.write("\t".join((*PLACE, *SCORES)) + "\n")
+        table.write("\t".join(COLUMNS) + "\n")
         yield add
 
 
 def _row(place: tuple[str, ...], found: Effect | str) -> dict[str, str]:
     """A row of the table."""
     if isinstance(found, str):
-        values = ["", "", "", "", "", "", found]
+        values = [*("",) * (len(SCORES) + 1), found]
     else:
         numbers = (found.reference, found.alternative, found.delta, found.change, found.percentile)
-        values = [*("" if np.isnan(number) else f"{number:.6g}" for number in numbers), found.direction, ""]
-    return dict(zip((*PLACE, *SCORES), (*place, *values), strict=True))
+        told = ("" if np.isnan(number) else f"{number:.6g}" for number in numbers)
+        values = [*told, found.direction, "; ".join(map(str, found.motifs)), ""]
+    return dict(zip(COLUMNS, (*place, *values), strict=True))
 
 
 def _info(found: Sequence[Effect | str]) -> dict[str, str]:
-    """The INFO fields of a record, empty if none of its alleles has an effect."""
-    if all(isinstance(effect, str) for effect in found):
-        return {info.name: "" for info in INFO}
-    columns = zip(*map(_numbers, found), strict=True)
-    return {info.name: ",".join(values) for info, values in zip(INFO, columns, strict=True)}
+    """The INFO fields of a record, each empty if none of its alleles has a value."""
+    columns = zip(INFO, zip(*map(_values, found), strict=True), strict=True)
+    return {info.name: ",".join(values) if set(values) != {"."} else "" for info, values in columns}
 
 
-def _numbers(found: Effect | str) -> tuple[str, ...]:
+def _values(found: Effect | str) -> tuple[str, ...]:
     """What INFO says of an allele."""
     if isinstance(found, str):
         return (".",) * len(INFO)
-    return tuple(f"{number:.4g}" for number in (found.delta, found.change, found.percentile))
+    numbers = (f"{number:.4g}" for number in (found.delta, found.change, found.percentile))
+    return (*numbers, "|".join(change.code for change in found.motifs) or ".")
 
 
-def _tell(request: Request, trained_by: str, tally: Tally, best: list[dict[str, str]]) -> Summary:
+def _tell(
+    request: Request, trained_by: str, tally: Tally, best: list[dict[str, str]], known: Database | None
+) -> Summary:
     """Put into words what was found."""
     name = _source(request)
     told = [f"Scored {tally.scored:,} of {tally.total:,} alleles of {name} with {request.network} (run {trained_by})."]
@@ -250,6 +270,8 @@ def _tell(request: Request, trained_by: str, tally: Tally, best: list[dict[str, 
             f"{request.background:,} random substitutions in {Path(request.genome).name} do; of random variants "
             f"{100 - effects.STRONG:.0f} % would."
         )
+    if tally.scored:
+        told.append(_naming(request, trained_by, tally, known))
     if tally.reasons:
         told.append(f"{tally.reasons.total():,} were not scored; {TABLE} says why for each.")
     shown = [
@@ -261,13 +283,28 @@ def _tell(request: Request, trained_by: str, tally: Tally, best: list[dict[str, 
             "of the probability": f"{float(row['probability_change']):+.3f}",
             "percentile": row["percentile"],
             "effect": row["effect"],
+            "motif": row["motif_change"],
         }
         for row in best[:SHOWN]
     ]
-    if request.pairs:
-        shown = [{key: value for key, value in row.items() if key not in ("position", "sequence")} for row in shown]
+    hidden = {*(("position", "sequence") if request.pairs else ()), *(() if known else ("motif",))}
+    shown = [{key: value for key, value in row.items() if key not in hidden} for row in shown]
     reasons = [{"reason": reason, "alleles": f"{count:,}"} for reason, count in tally.reasons.most_common()]
     return Summary(f"Variants of {name}", tuple(told), shown, reasons)
+
+
+def _naming(request: Request, trained_by: str, tally: Tally, known: Database | None) -> str:
+    """Say how many variants make, break or change a site of a motif."""
+    if known is None:
+        return (
+            f"No motif is named, as run {trained_by} holds none: find them with -e interpret -P run_id={trained_by}, "
+            "then add -P motifs=<id of that run>."
+        )
+    of = f"{tally.strong:,} strong changes" if request.genome else f"{tally.scored:,} changes"
+    return (
+        f"{tally.sites:,} of the {of} lie in a site (p < {P:g}) of a motif of {known.name}, which holds "
+        f"{len(known.motifs):,}, and change its likelihood at least tenfold."
+    )
 
 
 def _label(row: Mapping[str, str]) -> str:

@@ -47,6 +47,9 @@ class Request:
         Version of a registered model, as ``models:/tfbs/3`` or ``models:/tfbs@champion``, which is the default.
     run_id : str
         Instead of a model the id of a run that trained a network, or of a search.
+    motifs : str
+        Motifs whose sites a variant may make, break or change: by default those that the run of the network found; or
+        the id of another run that found motifs, a group of JASPAR such as vertebrates, or a file in MEME format.
     mismatch : str
         What to do where REF differs from the genome: ``refuse`` the file, or ``skip`` and count.
     shifts : int
@@ -64,6 +67,7 @@ class Request:
     pairs: str = ""
     model: str = ""
     run_id: str = ""
+    motifs: str = ""
     mismatch: str = "refuse"
     shifts: int = 5
     background: int = 1000
@@ -198,6 +202,16 @@ class Cutter:
         cut = np.stack([whole[left - (width - len(allele)) // 2 + self._positions] for allele, whole in wholes])
         return HOLDS_N if (cut == sequences.N).any() else cut
 
+    def around(self, record: Record, number: int, flank: int) -> tuple[np.ndarray, np.ndarray]:
+        """Codes of REF and of an ALT, trimmed, among `flank` neighbours; N beyond the end of the chromosome."""
+        chromosome = self._names[record.chromosome]
+        skipped, ref, alt = trimmed(record.ref.upper(), record.alts[number].upper())
+        left = record.start + skipped - flank
+        whole = np.full(len(ref) + 2 * flank, sequences.N, np.uint8)
+        first, last = max(0, left), min(left + len(whole), self._lengths[chromosome])
+        whole[first - left : last - left] = self.genome.codes(chromosome, first, last)
+        return whole, np.concatenate([whole[:flank], _codes(alt), whole[flank + len(ref) :]])
+
     def difference(self, record: Record) -> str | None:
         """What the genome has in place of REF where that is something else, else None."""
         chromosome = self._names[record.chromosome]
@@ -252,3 +266,12 @@ def pair_windows(pair: Pair) -> Cuts:
     """Take the two sequences of a pair as its windows, one an allele."""
     codes = np.stack([_codes(pair.ref), _codes(pair.alt)])[:, None]
     return [HOLDS_N if (codes == sequences.N).any() else codes]
+
+
+def pair_around(pair: Pair, _: int, flank: int) -> tuple[np.ndarray, np.ndarray]:
+    """Codes of what differs between the sequences of a pair, among `flank` neighbours; N beyond their ends."""
+    skipped, *alleles = trimmed(pair.ref.upper(), pair.alt.upper())
+    margin = "N" * flank
+    whole = (f"{margin}{sequence}{margin}"[skipped:] for sequence in (pair.ref, pair.alt))
+    ref, alt = (_codes(text[: len(allele) + 2 * flank]) for text, allele in zip(whole, alleles, strict=True))
+    return ref, alt

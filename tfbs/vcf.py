@@ -85,15 +85,16 @@ class Record:
 
 @dataclass(frozen=True)
 class Info:
-    """A field to add to INFO: its name and description, one number an alternative allele."""
+    """A field to add to INFO: its name, description and type, one value an alternative allele."""
 
     name: str
     description: str
+    kind: str = "Float"
 
     def header(self, version: str) -> str:
         """The line that declares it."""
         return (
-            f'##INFO=<ID={self.name},Number=A,Type=Float,Description="{self.description}",Source="tfbs",'
+            f'##INFO=<ID={self.name},Number=A,Type={self.kind},Description="{self.description}",Source="tfbs",'
             f'Version="{version}">'
         )
 
