@@ -1,4 +1,4 @@
-"""Train a network on each real data set and ask what it reads: is the first motif that of the factor?
+"""Train a network on each real data set and ask whether the first motif that it reads is that of the factor.
 
 The main job, its motifs found in up to 500 positives. The factor's own name or family must be the best or the second
 match of the first pattern in JASPAR 2026 CORE.
@@ -64,8 +64,8 @@ def main() -> None:
             close = " ".join([first["resembles"], first["family"], first["also"].partition(",")[0]]).lower()
             found = "yes" if expected.lower() in close else "no"
             print(
-                f"| {dataset} | {auroc:.4f} | `{first['letters']}` | {first['occurrences']} | {first['resembles']} "
-                f"({first['family'] or '-'}) | {first['also'] or '-'} | {f'{expected}: {found}' if expected else '-'} | "
+                f"| {dataset} | {auroc:.4f} | `{first['letters']}` | {first['occurrences']} | {first['resembles']}, "
+                f"{first['family'] or '-'} | {first['also'] or '-'} | {f'{expected}: {found}' if expected else '-'} | "
                 f"{seconds:.0f} |",
                 flush=True,
             )

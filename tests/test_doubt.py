@@ -44,7 +44,7 @@ def test_the_tests_are_told_in_words(found):
         f"{found.seeds.mean():.2f} ({found.seeds[1]:.2f} to 1.00)."
     )
     one = dataclasses.replace(found, seeds=found.seeds[:1])
-    assert one.sentences[1].startswith("Networks of 1 other seed point")
+    assert one.sentences[1].startswith("A network of another seed points at the same bases")
 
 
 def test_without_other_seeds_there_is_one_test(found):

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from test_job import QUICK, Store, finish, wait_for
 
+from tfbs import plots, plots_motifs, reading, tracking
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 QUIET = (
@@ -98,6 +100,23 @@ def test_run_page_shows_the_table_first(store, address, page):
     page.get_by_role("cell", name="AUROC", exact=True).first.wait_for()
     page.wait_for_timeout(1000)
     page.screenshot(path=page.folder / "run.png")
+
+
+def test_the_first_look_is_shown_in_the_description(store, address, page, tmp_path):
+    page.set_viewport_size({"width": 1500, "height": 1500})
+    info = store.runs()[0].info
+    if not os.environ.get("TFBS_SCREENSHOTS"):
+        plots.save(plots_motifs.first_look(None, None, [], ["Nothing was read."]), tmp_path / "first_look.png")
+        store.client.log_artifact(info.run_id, str(tmp_path / "first_look.png"), "plots")
+        opened = tracking.Run(store.client, info.run_id, info.experiment_id)
+        opened.describe(opened.picture(reading.FIRST_LOOK, "What the network reads"))
+    page.goto(f"{address}/#/experiments/{info.experiment_id}/runs/{info.run_id}")
+    picture = page.locator("img[src*=get-artifact]").first
+    picture.wait_for()
+    page.get_by_text("Show more", exact=True).first.click()
+    page.wait_for_timeout(1000)
+    assert picture.evaluate("image => image.naturalWidth") > 800
+    page.screenshot(path=page.folder / "run_motif.png")
 
 
 def test_report_is_shown_among_the_artifacts(store, address, page):

@@ -31,7 +31,7 @@ class Ablation:
     losses : ndarray of float64, shape (s,)
         Logit as it is minus mean logit with the seqlet replaced, log-odds.
     control : ndarray of float64, shape (s,)
-        The same of a random stretch of the same width that touches no seqlet; not a number where there is no room.
+        The same of a random stretch of the same width that touches no motif; not a number where there is no room.
     """
 
     rows: np.ndarray
@@ -96,6 +96,7 @@ def ablate(
     codes: np.ndarray,
     seqlets: Seqlets,
     neutral: np.ndarray,
+    others: Sequence[Seqlets] = (),
     replacements: int = REPLACEMENTS,
     seed: int = 0,
 ) -> Ablation:
@@ -114,6 +115,8 @@ def ablate(
         Where the motif lies, as :attr:`tfbs.motifs.Pattern.seqlets`.
     neutral : ndarray of uint8, shape (m, L)
         Sequences without motifs, such as shuffled negatives; some hundred are enough.
+    others : sequence of Seqlets
+        Other motifs, which the control is not to touch either.
     replacements : int
         Neutral stretches to average over.
     seed : int
@@ -134,7 +137,7 @@ def ablate(
     50 bp, random stretches replaced from dinucleotide shuffles of their own sequence raised the logit by 0.48 log-odds,
     and replaced from 100 shuffled negatives by 0.10 (baseline network).
     """
-    covered, random = _covered(codes, neutral, seqlets), np.random.RandomState(seed)
+    covered, random = _covered(codes, neutral, seqlets, *others), np.random.RandomState(seed)
     replacing = _drawn(neutral, len(codes), replacements, random)
     elsewhere = _elsewhere(covered[seqlets.rows], seqlets.width, random)
     room = elsewhere >= 0

@@ -30,8 +30,8 @@ ADDITIVITY_WARN = 1e-4
 ADDITIVITY_LIMIT = 1e-2
 """Relative additivity error from which on attributions are refused."""
 
-_POSITIONS = 1 << 19
-_NUMBERS = 1 << 24
+_POSITIONS = 1 << 20
+_NUMBERS = 1 << 25
 _TRACED_FROM = 6
 _FLOAT32_RESOLUTION = 1e-6
 
@@ -86,9 +86,9 @@ def deep_shap(
     """Attribute the logit to the bases with DeepSHAP.
 
     The result equals ``shap.DeepExplainer(model, references).shap_values(x)`` summed over the channels. Memory holds
-    about 500,000 positions of pairs at a time, fewer where a network is wide, and at least one pair. For networks that
-    go through shap's graph, TensorFlow's gradients are patched for the whole process while it is traced (a fraction of
-    a second): do not train meanwhile in another thread. They are restored whatever happens.
+    about a million positions of pairs at a time, fewer where a network is wide, and at least one pair. For networks
+    that go through shap's graph, TensorFlow's gradients are patched for the whole process while it is traced (a
+    fraction of a second): do not train meanwhile in another thread. They are restored whatever happens.
 
     Parameters
     ----------
@@ -162,8 +162,8 @@ def check_additivity(attribution: Attribution) -> float:
     if not error <= ADDITIVITY_LIMIT:
         raise AttributionError(
             f"Expected contributions that sum to the logit within {ADDITIVITY_LIMIT:.0%}, received a relative error of "
-            f"{error:.2g}: the network holds an operation that shap explains wrongly (silu and global max-pooling are "
-            "known ones), so replace that layer or use ism()."
+            f"{error:.2g}: the network holds an operation that shap explains wrongly, so replace that layer or "
+            "use ism()."
         )
     return error
 
@@ -266,7 +266,7 @@ def ism(model: keras.Model, x: np.ndarray, batch: int = 4096, progress: Progress
     """
     x, _ = _checked(model, x, np.asarray(x)[:1])
     forward = shap_graph.forward_function(model)
-    batch = max(1, min(batch, 8 * _NUMBERS // (architectures.width(model) * x.shape[1])))
+    batch = max(1, min(batch, 4 * _NUMBERS // (architectures.width(model) * x.shape[1])))
     logits = np.concatenate([forward(x[start : start + batch]).numpy() for start in range(0, len(x), batch)])
     change = np.zeros(x.size, np.float32)
     absent = np.flatnonzero(x == 0)

@@ -122,19 +122,21 @@ def dissect(predict: Predict, found: Reading, neutral: np.ndarray) -> Dissection
     chosen = found.patterns[:MOTIFS]
     letters = [insertion.consensus(pattern.ppm) for pattern in chosen]
     places = {pattern.name: _among(pattern, len(codes)) for pattern in found.patterns}
-    removed = [
-        ablation.ablate(predict, codes, places[each.name], neutral, REPLACEMENTS) if len(places[each.name]) else None
-        for each in chosen
-    ]
+    everywhere = list(places.values())
+
+    def remove(name: str) -> Ablation | None:
+        own = places[name]
+        return ablation.ablate(predict, codes, own, neutral, everywhere, REPLACEMENTS) if len(own) else None
+
     together = None
-    if any(map(len, places.values())):
-        together = ablation.ablate_all(predict, codes, list(places.values()), neutral, REPLACEMENTS)
+    if any(map(len, everywhere)):
+        together = ablation.ablate_all(predict, codes, everywhere, neutral, REPLACEMENTS)
     pair = next(itertools.combinations(range(len(chosen)), 2), (0, 0))
     fits = sum(len(letters[i]) for i in pair) <= codes.shape[1]
     return Dissection(
         names=tuple(pattern.name for pattern in chosen),
         insertions=tuple(insertion.marginalise(predict, neutral, each) for each in letters),
-        ablations=tuple(removed),
+        ablations=tuple(remove(pattern.name) for pattern in chosen),
         together=together,
         pair=tuple(chosen[i].name for i in pair),
         spacing=insertion.spacing(predict, neutral, *(letters[i] for i in pair), most=GAP) if fits else None,

@@ -52,10 +52,14 @@ class Doubt:
     def sentences(self) -> tuple[str, ...]:
         """The same in words."""
         told = [randomisation.sentence(self.cascade)]
-        if len(self.seeds):
+        if len(self.seeds) == 1:
             told.append(
-                f"Networks of {len(self.seeds)} other seed{'s' * (len(self.seeds) > 1)} point at the same bases with a "
-                f"mean correlation of {self.seeds.mean():.2f} ({self.seeds.min():.2f} to {self.seeds.max():.2f})."
+                f"A network of another seed points at the same bases with a correlation of {self.seeds[0]:.2f}."
+            )
+        elif len(self.seeds):
+            told.append(
+                f"Networks of {len(self.seeds)} other seeds point at the same bases with a mean correlation of "
+                f"{self.seeds.mean():.2f} ({self.seeds.min():.2f} to {self.seeds.max():.2f})."
             )
         return tuple(told)
 

@@ -115,10 +115,10 @@ class Reading:
         told = f"The contributions add up to the logit within {self.attribution.additivity_error:.1e} of the largest."
         if not self.witness.n:
             return (told,)
-        limits = f" (95 % interval {self.witness.lo:.2f} to {self.witness.hi:.2f})" if self.witness.n > 1 else ""
+        n, limits = self.witness.n, f" (95 % interval {self.witness.lo:.2f} to {self.witness.hi:.2f})"
         return told, (
-            f"Their ranks agree with in-silico mutagenesis of {self.witness.n} sequences: mean Spearman correlation "
-            f"{self.witness.value:.2f}{limits}."
+            f"Their ranks agree with in-silico mutagenesis of {n} sequence{'s' * (n > 1)}: mean Spearman correlation "
+            f"{self.witness.value:.2f}{limits if n > 1 else ''}."
         )
 
     def write_meme(self, path: Path) -> None:

@@ -71,7 +71,7 @@ class Summary:
         return next(iter(self.estimates.values())).n
 
     def markdown(self, picture: str = "") -> str:
-        """The run's description: the table first, because the UI folds the rest away, then a picture if there is one."""
+        """The run's description: the table first, because the UI folds the rest away, then the picture."""
         lines = [f"| {self.title}: test part, n = {self.n:,} | value (95 % interval) |", "|---|---|"]
         lines += [f"| {label} | {value} ({interval}) |" for label, value, interval in self.rows]
         lines += ["", *([f"{picture}\n"] if picture else []), *(f"{sentence}\n" for sentence in self.sentences)]

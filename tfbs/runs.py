@@ -238,7 +238,7 @@ def load(reference: str) -> tuple[Run, keras.Model]:
     Parameters
     ----------
     reference : str
-        See :func:`find`; a search stands for its best trial.
+        See :func:`find`.
 
     Returns
     -------
@@ -255,8 +255,12 @@ def load(reference: str) -> tuple[Run, keras.Model]:
     found = find(reference)
     if reference.startswith("models:/"):
         return found, registry.network(reference)
-    found = _best(found)
-    return found, architectures.logit_model(network(found.info.run_id))
+    if "tfbs.best_run" in found.data.tags:
+        raise ParameterError(
+            f"Expected a run that trained a network, received the search {reference}, which keeps none: train its best "
+            f"configuration with `mlflow run . -P arch={reference}` and give that run."
+        )
+    return found, architectures.logit_model(network(reference))
 
 
 def network(run_id: str) -> keras.Model:

@@ -46,7 +46,7 @@ class Request:
     model : str
         Version of a registered model, as ``models:/tfbs/3`` or ``models:/tfbs@champion``, which is the default.
     run_id : str
-        Instead of a model the id of a run that trained a network, or of a search.
+        Instead of a model the id of a run that trained a network.
     motifs : str
         Motifs whose sites a variant may make, break or change: by default those that the run of the network found; or
         the id of another run that found motifs, a group of JASPAR such as vertebrates, or a file in MEME format.
