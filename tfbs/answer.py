@@ -32,7 +32,7 @@ class Answer:
     doubt : Doubt
         How the attributions stood the tests.
     filters : sequence of Filter
-        Those of the first convolution.
+        Those of the first convolution; empty if none reads the bases, as in an ensemble.
     matches : mapping of str to sequence of Match
         What each filter resembles, by its name.
     """
@@ -67,5 +67,6 @@ class Answer:
         yield "mutagenesis", "Contributions beside in-silico mutagenesis", figure
         figure = plots_trust.cascade(self.doubt.cascade)
         yield "randomisation", "Contributions as the network forgets what it learned", figure
-        figure = plots_filters.filters(self.filters, self.matches)
-        yield "filters", "Filters of the first convolution, the most used first", figure
+        if self.filters:
+            figure = plots_filters.filters(self.filters, self.matches)
+            yield "filters", "Filters of the first convolution, the most used first", figure

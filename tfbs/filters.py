@@ -87,12 +87,12 @@ def filters(model: keras.Model, codes: np.ndarray, most: int = MOST) -> list[Fil
     """
     import keras
 
-    layer = next((layer for layer in model.layers if isinstance(layer, keras.layers.Conv1D)), None)
-    if layer is None or layer.kernel.shape[1] != 4:
+    if not readable(model):
         raise AttributionError(
             f"Expected a network whose first Conv1D reads the four bases, received {model.name}, which has none: its "
             "filters are no motifs."
         )
+    layer = _first(model)
     first = keras.Model(model.inputs[0], layer.output)
     step = max(1, _NUMBERS // (layer.output.shape[1] * (layer.filters + 4 * layer.kernel_size[0])))
     batches = [codes[start : start + step] for start in range(0, len(codes), step)]
@@ -109,6 +109,18 @@ def filters(model: keras.Model, codes: np.ndarray, most: int = MOST) -> list[Fil
     alive = np.flatnonzero(windows)
     found = [Filter(int(i), ppms[i], int(windows[i]), float(maxima[i])) for i in alive]
     return sorted(found, key=lambda each: -each.use)[:most]
+
+
+def readable(model: keras.Model) -> bool:
+    """Say whether the first Conv1D of a network reads the four bases, so that :func:`filters` can tell what for."""
+    layer = _first(model)
+    return layer is not None and layer.kernel.shape[1] == 4
+
+
+def _first(model: keras.Model) -> keras.layers.Conv1D | None:
+    import keras
+
+    return next((layer for layer in model.layers if isinstance(layer, keras.layers.Conv1D)), None)
 
 
 def _windows(layer: keras.layers.Conv1D, codes: np.ndarray) -> np.ndarray:

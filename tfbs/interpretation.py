@@ -192,7 +192,7 @@ def run(request: Request) -> Result:
         found = reading.read(model, case.sample, case.attribution, known, request.discovery, WITNESSES)
         others = [architectures.logit_model(runs.network(each.info.run_id)) for each in runs.replicates(source, SEEDS)]
         doubts = doubt(model, others, case.sample.codes, case.references)
-        first = filters.filters(model, case.sample.codes)
+        first = filters.filters(model, case.sample.codes) if filters.readable(model) else []
         effects = dissection.dissect(case.predict, found, case.neutral)
         answer = Answer(found, effects, doubts, first, jaspar.match(first, known))
         _log(opened, answer)
