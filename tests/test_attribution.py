@@ -18,13 +18,13 @@ from tfbs.attribution import (
     check_additivity,
     deep_shap,
     export_explainer,
-    ism,
     motif_share,
     negative_references,
     shuffle_references,
     witness,
 )
 from tfbs.errors import AttributionError
+from tfbs.mutagenesis import ism
 from tfbs.sequences import encode_strings, one_hot
 
 LENGTH, WIDTH = 50, 12
@@ -210,7 +210,7 @@ def test_what_shap_refuses_or_gets_wrong_is_named_and_leaves_tensorflow_healthy(
 
     before, network = dict(op_handlers), branched(layer)
     for explain in (deep_shap, lambda *inputs: witness(*inputs, np.zeros((2, LENGTH)))):
-        with pytest.raises(AttributionError, match=rf"operation {operation} in inner: replace that layer or use ism"):
+        with pytest.raises(AttributionError, match=rf"operation {operation} in inner: replace that layer or use in-s"):
             explain(network, one_hot(CODES[:2]), one_hot(CODES[100:103]))
     assert op_handlers == before
     assert_healthy()
@@ -287,22 +287,6 @@ def test_check_additivity():
         with pytest.raises(AttributionError, match="sum to the logit"):
             check_additivity(Attribution(wrong, zeros, logits, expected))
     assert ADDITIVITY_WARN < 0.005 < ADDITIVITY_LIMIT
-
-
-def test_ism_equals_single_forward_passes(baseline):
-    x = one_hot(np.array([CODES[0], CODES[1]]))
-    x[1, 7] = 0
-    seen = []
-    result = ism(baseline, x, batch=64, progress=lambda done, total: seen.append((done, total)))
-    assert result.shape == x.shape
-    assert seen[-1] == (301, 301)
-    for i, position in ((0, 0), (0, 49), (1, 7), (1, 20)):
-        for base in range(4):
-            changed = x[i : i + 1].copy()
-            changed[0, position] = np.eye(4)[base]
-            expected = float(baseline(changed)[0, 0]) - float(baseline(x[i : i + 1])[0, 0])
-            assert result[i, position, base] == pytest.approx(expected, abs=1e-5)
-    assert not result[x == 1].any()
 
 
 def test_motif_carries_the_attribution(baseline):

@@ -170,7 +170,7 @@ def mutagenesis(contributions: np.ndarray, losses: np.ndarray) -> Estimate:
     contributions : ndarray, shape (n, L)
         Log-odds.
     losses : ndarray, shape (n, L)
-        Mean loss of logit when a base is replaced, see :func:`tfbs.attribution.losses`.
+        Mean loss of logit when a base is replaced, see :func:`tfbs.mutagenesis.losses`.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Which bases made the network decide: DeepSHAP on the logit, its references, its check, and in-silico mutagenesis.
+"""Which bases made the network decide: DeepSHAP on the logit, its references and its check.
 
 The values are those of :class:`shap.DeepExplainer`, in logit units. Chains of common layers go through
 :mod:`tfbs.rescale`, which is faster; all other networks through shap's own graph in :mod:`tfbs.shap_graph`.
@@ -31,7 +31,9 @@ ADDITIVITY_LIMIT = 1e-2
 """Relative additivity error from which on attributions are refused."""
 
 _POSITIONS = 1 << 20
-_NUMBERS = 1 << 25
+NUMBERS = 1 << 25
+"""Numbers that the widest layer of a network may hold at a time."""
+
 _TRACED_FROM = 6
 _FLOAT32_RESOLUTION = 1e-6
 
@@ -121,9 +123,9 @@ def deep_shap(
     """
     import tensorflow as tf
 
-    x, references = _checked(model, x, references)
+    x, references = checked(model, x, references)
     n, k, shared = len(x), references.shape[1], len(references) == 1
-    pairs = max(1, min(_POSITIONS, _NUMBERS // architectures.width(model)) // x.shape[1])
+    pairs = max(1, min(_POSITIONS, NUMBERS // architectures.width(model)) // x.shape[1])
     columns = min(k, pairs, 2 * math.isqrt(pairs))
     rows = min(n, pairs // columns)
     explain = _explainer(model, both_strands)
@@ -163,7 +165,7 @@ def check_additivity(attribution: Attribution) -> float:
         raise AttributionError(
             f"Expected contributions that sum to the logit within {ADDITIVITY_LIMIT:.0%}, received a relative error of "
             f"{error:.2g}: the network holds an operation that shap explains wrongly, so replace that layer or "
-            "use ism()."
+            "use in-silico mutagenesis."
         )
     return error
 
@@ -188,13 +190,13 @@ def witness(model: keras.Model, x: np.ndarray, references: np.ndarray, contribut
     AttributionError
         If shap cannot explain the network, or the difference is above :data:`ADDITIVITY_LIMIT`.
     """
-    x, references = _checked(model, x, references)
+    x, references = checked(model, x, references)
     theirs = shap_graph.deep_explainer(model, x, references)
     difference = float(np.abs(theirs - contributions).max() / max(np.abs(theirs).max(), _FLOAT32_RESOLUTION))
     if not difference <= ADDITIVITY_LIMIT:
         raise AttributionError(
             f"Expected the contributions of shap.DeepExplainer within {ADDITIVITY_LIMIT:.0%}, received a relative "
-            f"difference of {difference:.2g}: please report the network, and use ism() meanwhile."
+            f"difference of {difference:.2g}: please report the network, and use in-silico mutagenesis meanwhile."
         )
     return difference
 
@@ -237,54 +239,6 @@ def shuffle_references(codes: np.ndarray, k: int, seed: int) -> np.ndarray:
     See :func:`tfbs.negatives.dinucleotide_shuffle` for parameters and errors.
     """
     return one_hot(dinucleotide_shuffle(codes, k, seed))
-
-
-def ism(model: keras.Model, x: np.ndarray, batch: int = 4096, progress: Progress | None = None) -> np.ndarray:
-    """In-silico mutagenesis: the change of the logit for every substitution of a single base.
-
-    Parameters
-    ----------
-    model : keras.Model
-        Input (N, L, 4), output (N, 1), as for :func:`deep_shap`.
-    x : ndarray, shape (n, L, 4)
-        One-hot sequences.
-    batch : int
-        Substituted sequences per forward pass, at most; fewer where a network is wide.
-    progress : callable, optional
-        Called with (substitutions done, substitutions in all) after each batch.
-
-    Returns
-    -------
-    ndarray of float32, shape (n, L, 4)
-        Logit with that base minus logit of the sequence; 0 at the base that is there. At an N all four are
-        relative to the N.
-
-    Raises
-    ------
-    AttributionError
-        If the shapes do not fit.
-    """
-    x, _ = _checked(model, x, np.asarray(x)[:1])
-    forward = shap_graph.forward_function(model)
-    batch = max(1, min(batch, 4 * _NUMBERS // (architectures.width(model) * x.shape[1])))
-    logits = np.concatenate([forward(x[start : start + batch]).numpy() for start in range(0, len(x), batch)])
-    change = np.zeros(x.size, np.float32)
-    absent = np.flatnonzero(x == 0)
-    for start in range(0, len(absent), batch):
-        chosen = absent[start : start + batch]
-        row, position, base = np.unravel_index(chosen, x.shape)
-        substituted = x[row]
-        substituted[np.arange(len(chosen)), position] = 0
-        substituted[np.arange(len(chosen)), position, base] = 1
-        change[chosen] = forward(substituted).numpy() - logits[row]
-        if progress is not None:
-            progress(start + len(chosen), len(absent))
-    return change.reshape(x.shape)
-
-
-def losses(model: keras.Model, x: np.ndarray) -> np.ndarray:
-    """Mean loss of logit when a base is replaced by the three others, log-odds: (n, L); see :func:`ism`."""
-    return -ism(model, x).sum(2) / 3
 
 
 def motif_share(contributions: np.ndarray, starts: np.ndarray, width: int) -> float:
@@ -354,7 +308,7 @@ def export_explainer(model: keras.Model | Sequence[keras.Model], references: np.
     if len(shape) != 3:
         raise AttributionError(f"Expected shared references of shape (k, L, 4), received the shape {shape}.")
     for each in models:
-        _, stored = _checked(each, np.asarray(references)[:1], references)
+        _, stored = checked(each, np.asarray(references)[:1], references)
     explainers = [_explainer(each) for each in models]
 
     @tf.function(input_signature=[tf.TensorSpec((None, *shape[1:]), tf.float32, name="x")])
@@ -370,7 +324,7 @@ def export_explainer(model: keras.Model | Sequence[keras.Model], references: np.
     tf.saved_model.save(module, str(folder), signatures=serve)
 
 
-def _checked(model: keras.Model, x: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def checked(model: keras.Model, x: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return float32 sequences (n, L, 4) and references (1 or n, k, L, 4), or say what does not fit."""
     x, references = np.asarray(x, np.float32), np.asarray(references, np.float32)
     row, output = tuple(model.input_shape[1:]), tuple(model.output_shape)

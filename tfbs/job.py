@@ -15,6 +15,7 @@ from . import (
     jaspar,
     leakage,
     logbook,
+    mutagenesis,
     plots,
     reading,
     registry,
@@ -154,7 +155,7 @@ def _explain(opened: Run, settings: Settings, split: Split, fitted: Fitted) -> E
 def _mutate(split: Split, explained: Explained, fitted: Fitted) -> np.ndarray:
     """In-silico mutagenesis of the most confident positive."""
     row = explained.rows[explained.top(split.test.labels[explained.rows])[:1]]
-    return attribution.ism(fitted.logit_model, sequences.one_hot(split.test.codes[row]))[0]
+    return mutagenesis.ism(fitted.logit_model, sequences.one_hot(split.test.codes[row]))[0]
 
 
 def _read(opened: Run, settings: Settings, split: Split, fitted: Fitted) -> Reading | None:

@@ -62,8 +62,7 @@ def mutagenesis(contributions: np.ndarray, losses: np.ndarray) -> Figure:
     contributions : ndarray, shape (n, L)
         Log-odds.
     losses : ndarray, shape (n, L)
-        Mean over the three other bases of the loss of logit, log-odds: minus the sum of :func:`tfbs.attribution.ism`
-        over the bases, divided by 3.
+        Mean over the three other bases of the loss of logit, log-odds, see :func:`tfbs.mutagenesis.losses`.
 
     Returns
     -------

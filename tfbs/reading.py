@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import agreement, jaspar, motifs, plots_motifs
-from .attribution import Attribution, check_additivity, losses
+from .attribution import Attribution, check_additivity
 from .explanation import Sample
 from .intervals import Estimate
 from .jaspar import Database, Match
 from .modisco import Discovery
 from .motifs import Pattern
+from .mutagenesis import losses
 from .plots_motifs import Example
 from .sequences import one_hot
 
@@ -40,7 +41,7 @@ class Reading:
     attribution : Attribution
         One entry a sequence.
     losses : ndarray, shape (w, L)
-        In-silico mutagenesis of the first sequences, see :func:`tfbs.attribution.losses`.
+        In-silico mutagenesis of the first sequences, see :func:`tfbs.mutagenesis.losses`.
     patterns : sequence of Pattern
         The most important first, each read so that its best match is forward.
     matches : mapping of str to sequence of Match

@@ -25,7 +25,7 @@ _TRACING = threading.Lock()
 
 _RESCALED = ("Erf", "Erfc", "Expm1", "LeakyRelu", "Relu6", "Softsign", "Sqrt")
 _LINEAR = ("BatchToSpaceND", "DepthwiseConv2dNative", "Neg", "SpaceToBatchND")
-_REMEDY = "replace that layer or use ism()."
+_REMEDY = "replace that layer or use in-silico mutagenesis."
 
 
 def averages(model: keras.Model) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]:
