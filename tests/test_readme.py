@@ -26,6 +26,9 @@ BLOCKS = re.findall(r"^```bash\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 PYTHON = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 SERVERS = {"mlflow ui": "http://127.0.0.1:5000/health", "mlflow models serve": "http://127.0.0.1:5001/ping"}
 
+OUTPUTS: dict[str, str] = {}
+"""What the commands have printed."""
+
 pytestmark = pytest.mark.slow
 
 
@@ -88,6 +91,7 @@ def test_command(project, environment, servers, command):
         return
     done = subprocess.run(["bash", "-c", command], cwd=project, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+    OUTPUTS[command] = done.stdout
     if command.startswith("curl"):
         [row] = json.loads(done.stdout)["predictions"]
         assert 0 <= row["probability"] <= 1
@@ -103,12 +107,14 @@ def test_python(project, environment, code):
 
 
 def test_the_table_of_the_published_comparison_matches_its_script(environment):
-    """Two of the ten seeds, so that a change of method shows: their values lie within the table's ranges."""
+    """Two of the ten seeds where the command has not just been executed; a change of method shows in either."""
     if not os.environ.get("TFBS_DATA_DIR"):
         pytest.skip("needs the published files: set TFBS_DATA_DIR")
-    command = [sys.executable, "-m", "benchmarks.published_comparison", "--dataset", "packt", "--seeds", "2"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    found = [float(value) for value in re.findall(r"^  auroc +(\S+) ", done.stdout, re.MULTILINE)]
+    printed = next((text for command, text in OUTPUTS.items() if "published_comparison" in command), None)
+    if printed is None:
+        command = [sys.executable, "-m", "benchmarks.published_comparison", "--dataset", "packt", "--seeds", "2"]
+        printed = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    found = [float(value) for value in re.findall(r"^  auroc +(\S+) ", printed, re.MULTILINE)]
     row = re.search(r"\| AUROC of probabilities \|.*", README)[0]
     ranges = [tuple(map(float, pair)) for pair in re.findall(r"\(([\d.]+) to ([\d.]+)\)", row)]
     assert len(found) == len(ranges) == 2

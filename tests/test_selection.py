@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_job import Store, finish
 
 from experiments import train
 from tfbs import architectures, distillation, job, selection, splits, training
@@ -210,15 +209,15 @@ def test_the_job_logs_the_choice_and_only_the_winners_epochs(local_store, monkey
     assert sentence in capsys.readouterr().out and sentence in run.data.tags["mlflow.note.content"]
 
 
-@pytest.mark.slow
-def test_mlflow_run_takes_auto_and_a_budget(tmp_path, empty_store):
-    store, root = Store(tmp_path, empty_store), Path(__file__).parents[1]
-    params = "arch=auto budget=5 n_positives=100 n_negatives=100 epochs=1 n_explained=10 motifs=none"
-    words = [word for param in params.split() for word in ("-P", param)]
-    code, output = finish(store.start("mlflow", "run", str(root), "--env-manager", "local", *words))
-    assert code == 0, output
-    [run] = store.runs()
-    assert (run.data.params["arch"], run.data.params["budget"]) == ("auto", "5")
+def test_a_spent_budget_skips_what_is_left(local_store, monkeypatch, capsys):
+    monkeypatch.setattr(distillation, "WORDS", 500_000)
+    monkeypatch.setattr(training, "configure", lambda *_: 1)
+    few = "--n_positives 100 --n_negatives 100 --epochs 1 --n_explained 10 --n_references 5 --motifs none"
+    train.work(["--arch", "auto", "--budget", "1", *few.split()])
+    [experiment] = [one for one in local_store.search_experiments() if one.name == "tfbs"]
+    [run] = local_store.search_runs([experiment.experiment_id])
+    assert (run.data.params["arch"], run.data.params["budget"]) == ("gapped", "1")
     assert run.data.tags["tfbs.arch"] == "gapped" and run.data.params["lr"] == "0.01"
+    output = capsys.readouterr().out
     assert "gapped was chosen of 3 by validation AUPRC" in output
-    assert "The budget of 5 s was spent: baseline was skipped, modified was skipped." in output
+    assert "The budget of 1 s was spent: baseline was skipped, modified was skipped." in output
