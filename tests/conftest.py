@@ -18,6 +18,11 @@ def pytest_configure(config):
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items):
+    """Start with the file that takes longest, so that no process is left alone with it at the end."""
+    items.sort(key=lambda item: item.path.name != "test_readme.py")
+
+
 @pytest.fixture
 def published_files() -> Path:
     """The folder of the published files; skips unless TFBS_DATA_DIR names one."""

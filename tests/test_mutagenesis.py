@@ -36,3 +36,6 @@ def test_losses_are_means_over_the_other_bases(baseline):
     change = ism(baseline, x)
     expected = [[-np.mean(row[x[i, p] == 0]) for p, row in enumerate(rows)] for i, rows in enumerate(change)]
     np.testing.assert_allclose(losses(baseline, x), expected, atol=1e-6)
+    both, turned = losses(baseline, x, True), losses(baseline, x[:, ::-1, ::-1], True)
+    np.testing.assert_allclose(both, turned[:, ::-1], atol=1e-6)
+    assert np.abs(both - losses(baseline, x)).max() > 1e-3

@@ -10,6 +10,7 @@ from tfbs import attribution, jaspar, reading, sequences
 from tfbs.errors import AttributionError
 from tfbs.explanation import Sample
 from tfbs.jaspar import Motif
+from tfbs.mutagenesis import losses
 
 SITE, OTHER = "GACCGAACTC", "TTTACACGTA"
 N, LENGTH, START = 300, 30, 12
@@ -54,7 +55,7 @@ def explained(model, sample) -> attribution.Attribution:
 
 @pytest.fixture(scope="module")
 def found(model, sample, explained, known) -> reading.Reading:
-    return reading.read(model, sample, explained, known)
+    return reading.read(sample, explained, losses(model, sequences.one_hot(sample.codes[:10])), known)
 
 
 def titles(figure) -> list[str]:
@@ -87,7 +88,7 @@ def test_the_planted_motif_is_named_and_told(found):
 
 
 def test_the_witness_is_mutagenesis_of_the_first_sequences(found, explained, model):
-    assert found.losses.shape == (reading.WITNESSES, LENGTH)
+    assert found.losses.shape == (10, LENGTH)
     weights = model.get_weights()[0].reshape(LENGTH, 4)
     there = np.take_along_axis(weights[None], found.sample.codes[:10, :, None].astype(int), 2)[..., 0]
     np.testing.assert_allclose(found.losses, (4 * there - weights.sum(1)) / 3, atol=1e-5)
@@ -126,12 +127,13 @@ def test_a_motif_that_resembles_nothing_says_so(found, tmp_path):
     assert jaspar.read_meme(tmp_path / "motifs.meme").motifs[0].name == found.patterns[0].consensus
 
 
-def test_nothing_that_recurs_is_said_in_words_and_shown_as_sequences(model, known):
+def test_nothing_that_recurs_is_said_in_words_and_shown_as_sequences(known):
     """Sequences that share nothing, explained by noise."""
     random = np.random.RandomState(3)
     codes = random.randint(0, 4, (30, LENGTH), dtype=np.uint8)
     x = sequences.one_hot(codes)
-    found = reading.read(model, Sample(list(map(str, range(30))), codes, "noise"), nothing(x), known, witnesses=2)
+    sample = Sample(list(map(str, range(30))), codes, "noise")
+    found = reading.read(sample, nothing(x), np.zeros((2, LENGTH)), known)
     assert found.patterns == [] and found.rows == []
     [told] = found.sentences
     assert told.startswith("TF-MoDISco found no motif: nothing contributes alike often enough in the 30 explained")
@@ -142,7 +144,7 @@ def nothing(x: np.ndarray) -> attribution.Attribution:
     return attribution.Attribution(x[..., 0] * 0, x * 0, np.zeros(len(x)), np.zeros(len(x)))
 
 
-def test_contributions_that_do_not_add_up_are_refused(model, sample, explained, known):
+def test_contributions_that_do_not_add_up_are_refused(sample, explained, known):
     wrong = dataclasses.replace(explained, logits=explained.logits + 1)
     with pytest.raises(AttributionError, match="Expected contributions that sum to the logit"):
-        reading.read(model, sample, wrong, known)
+        reading.read(sample, wrong, np.zeros((0, LENGTH)), known)

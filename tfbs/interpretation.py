@@ -19,6 +19,7 @@ from . import (
     logbook,
     motif_page,
     motifs,
+    mutagenesis,
     page,
     plots,
     plots_motifs,
@@ -35,6 +36,7 @@ from .errors import DataError, ParameterError, require
 from .explanation import Sample
 from .modisco import Discovery
 from .negatives import dinucleotide_shuffle
+from .sequences import one_hot
 from .settings import REFERENCES, Job, Settings, is_references
 from .splits import Split
 from .tracking import Run, StoredRun
@@ -122,8 +124,6 @@ class Case:
 
     Attributes
     ----------
-    source : mlflow.entities.Run
-        The run that trained it.
     model : keras.Model
         Input (N, L, 4), output (N, 1) logit.
     sample : Sample
@@ -136,7 +136,6 @@ class Case:
         Sequences without motifs: shuffled training negatives, or the shuffled sequences where these are not at hand.
     """
 
-    source: StoredRun
     model: keras.Model
     sample: Sample
     attribution: Attribution
@@ -189,7 +188,8 @@ def run(request: Request) -> Result:
         source, model = runs.load(request.network)
         opened.tags({"network_run": source.info.run_id})
         case = _explain(request, source, model)
-        found = reading.read(model, case.sample, case.attribution, known, request.discovery, WITNESSES)
+        losses = mutagenesis.losses(model, one_hot(case.sample.codes[:WITNESSES]), request.both_strands)
+        found = reading.read(case.sample, case.attribution, losses, known, request.discovery)
         others = [architectures.logit_model(runs.network(each.info.run_id)) for each in runs.replicates(source, SEEDS)]
         doubts = doubt(model, others, case.sample.codes, case.references)
         first = filters.filters(model, case.sample.codes) if filters.readable(model) else []
@@ -209,11 +209,13 @@ def _explain(request: Request, source: StoredRun, model: keras.Model) -> Case:
         sample = Sample(given.ids[:most], given.codes[:most], given.origin)
     else:
         sample = explanation.positives(split, request.n_explained, settings.seed)
+        if split.digest != source.data.tags.get("tfbs.split_digest"):
+            sample = replace(sample, origin="positives")
     references = explanation.references(settings, split, sample.codes)
     attribution = explanation.explain_codes(model, sample.codes, references, request.both_strands)
     plain = split.train.codes[split.train.labels == 0] if split else sample.codes
     neutral = dinucleotide_shuffle(plain[: dissection.NEUTRAL], 1, settings.seed)[:, 0]
-    return Case(source, model, sample, attribution, references, neutral)
+    return Case(model, sample, attribution, references, neutral)
 
 
 def _split(job: Job, source: StoredRun) -> Split:
@@ -247,7 +249,8 @@ def _log(opened: Run, answer: Answer) -> None:
         motifs.write_bed(folder / "seqlets.bed", found.patterns, found.sample.ids)
         motifs.write_tsv(folder / "seqlets.tsv", found.patterns, found.sample.ids, found.sample.codes)
     picture = opened.picture(reading.FIRST_LOOK, "What the network reads")
-    opened.describe("\n\n".join([*answer.sentences, *map(page.markdown_table, answer.tables), picture]))
+    first, *rest = [*map(page.markdown_table, answer.tables), ""]
+    opened.describe("\n\n".join(filter(None, [first, picture, *answer.sentences, *rest])))
 
 
 def _save(folder: Path, name: str, figure: Figure) -> bytes:

@@ -35,6 +35,8 @@ from .splits import Split
 from .tracking import Run
 from .training import Trained
 
+WITNESSES = 10
+
 
 @dataclass(frozen=True)
 class Result:
@@ -165,7 +167,8 @@ def _read(opened: Run, settings: Settings, split: Split, fitted: Fitted) -> Read
     sample = explanation.positives(split, explanation.POSITIVES, settings.seed)
     references = explanation.references(settings, split, sample.codes)
     result = explanation.explain_codes(fitted.logit_model, sample.codes, references)
-    found = reading.read(fitted.logit_model, sample, result, jaspar.database(settings.motifs))
+    losses = mutagenesis.losses(fitted.logit_model, sequences.one_hot(sample.codes[:WITNESSES]))
+    found = reading.read(sample, result, losses, jaspar.database(settings.motifs))
     logbook.log_reading(opened, found)
     return found
 

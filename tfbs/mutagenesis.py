@@ -56,6 +56,10 @@ def ism(model: keras.Model, x: np.ndarray, batch: int = 4096, progress: Progress
     return change.reshape(x.shape)
 
 
-def losses(model: keras.Model, x: np.ndarray) -> np.ndarray:
-    """Mean loss of logit when a base is replaced by the three others, log-odds: (n, L); see :func:`ism`."""
-    return -ism(model, x).sum(2) / 3
+def losses(model: keras.Model, x: np.ndarray, both_strands: bool = False) -> np.ndarray:
+    """Mean loss of logit when a base is replaced by the three others, log-odds: (n, L); see :func:`ism`.
+
+    With `both_strands` it is the mean logit of a sequence and its reverse complement that is lost.
+    """
+    found = -ism(model, x).sum(2) / 3
+    return (found + losses(model, x[:, ::-1, ::-1])[:, ::-1]) / 2 if both_strands else found

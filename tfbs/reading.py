@@ -17,16 +17,12 @@ from .intervals import Estimate
 from .jaspar import Database, Match
 from .modisco import Discovery
 from .motifs import Pattern
-from .mutagenesis import losses
 from .plots_motifs import Example
-from .sequences import one_hot
 
 if TYPE_CHECKING:
-    import keras
-
     from .plots import Figure
 
-EXAMPLES, WITNESSES = 3, 10
+EXAMPLES = 3
 FIRST_LOOK = "plots/first_look.png"
 
 
@@ -128,29 +124,22 @@ class Reading:
 
 
 def read(
-    model: keras.Model,
-    sample: Sample,
-    attribution: Attribution,
-    known: Database,
-    settings: Discovery | None = None,
-    witnesses: int = WITNESSES,
+    sample: Sample, attribution: Attribution, losses: np.ndarray, known: Database, settings: Discovery | None = None
 ) -> Reading:
     """Find and name the motifs in explained sequences.
 
     Parameters
     ----------
-    model : keras.Model
-        Input (N, L, 4), output (N, 1) logit.
     sample : Sample
         Some hundred positives.
     attribution : Attribution
         One entry a sequence.
+    losses : ndarray, shape (w, L)
+        In-silico mutagenesis of the first sequences, a second witness.
     known : Database
-        What to name them by.
+        What to name the motifs by.
     settings : Discovery, optional
         Of TF-MoDISco.
-    witnesses : int
-        Sequences to mutate as a second witness.
 
     Raises
     ------
@@ -159,5 +148,4 @@ def read(
     """
     check_additivity(attribution)
     found = motifs.discover(sample.codes, attribution.contributions, attribution.hypothetical, settings)
-    named = jaspar.orient(found, jaspar.match(found, known))
-    return Reading(sample, attribution, losses(model, one_hot(sample.codes[:witnesses])), *named, known.name)
+    return Reading(sample, attribution, losses, *jaspar.orient(found, jaspar.match(found, known)), known.name)
