@@ -99,7 +99,7 @@ def test_run_page_shows_the_table_first(store, address, page):
     page.get_by_text("modified, seed 0, on simulated: test part").wait_for()
     page.get_by_role("cell", name="AUROC", exact=True).first.wait_for()
     page.wait_for_timeout(1000)
-    page.screenshot(path=page.folder / "run.png")
+    page.screenshot(path=page.folder / "run_folded.png")
 
 
 def test_the_first_look_is_shown_in_the_description(store, address, page, tmp_path):
