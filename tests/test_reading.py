@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from tfbs import attribution, jaspar, reading, sequences
+from experiments import train
+from tfbs import attribution, jaspar, reading, sequences, training
 from tfbs.errors import AttributionError
 from tfbs.explanation import Sample
 from tfbs.jaspar import Motif
@@ -148,3 +149,18 @@ def test_contributions_that_do_not_add_up_are_refused(sample, explained, known):
     wrong = dataclasses.replace(explained, logits=explained.logits + 1)
     with pytest.raises(AttributionError, match="Expected contributions that sum to the logit"):
         reading.read(sample, wrong, np.zeros((0, LENGTH)), known)
+
+
+def test_a_fault_of_modisco_costs_the_main_job_its_motifs_only(local_store, monkeypatch):
+    def fail(*_):
+        raise AttributionError("Expected patterns from TF-MoDISco, received an error (killed): try more sequences.")
+
+    monkeypatch.setattr(reading, "read", fail)
+    monkeypatch.setattr(training, "configure", lambda *_: 1)
+    few = "--n_positives 150 --n_negatives 150 --epochs 6 --lr 0.003 --n_explained 5 --n_references 3 --register no"
+    train.work(few.split())
+    [experiment] = [one for one in local_store.search_experiments() if one.name == "tfbs"]
+    [run] = local_store.search_runs([experiment.experiment_id])
+    assert (run.info.status, run.data.tags["tfbs.verdict"]) == ("FINISHED", "trained")
+    note = run.data.tags["mlflow.note.content"]
+    assert "Expected patterns from TF-MoDISco, received an error (killed)" in note and "![" not in note

@@ -26,6 +26,7 @@ from . import (
     training,
 )
 from .candidate import Candidate, origin
+from .errors import AttributionError
 from .explanation import Explained
 from .findings import Findings, Fitted
 from .reading import Reading
@@ -78,8 +79,9 @@ def run(job: Job) -> Result:
         leaks = logbook.log_leakage(opened, leakage.report(split))
         explained = _explain(opened, settings, split, fitted)
         mutated = _mutate(split, explained, fitted)
-        read = _read(opened, settings, split, fitted)
-        findings = Findings(settings, split, fitted, estimates, leaks, explained, mutated, selected, read)
+        read, fault = _read(opened, settings, split, fitted)
+        told = (*selected, *fault)
+        findings = Findings(settings, split, fitted, estimates, leaks, explained, mutated, told, read)
         figures = _draw(opened, findings)
         version, standing = _register(settings, split, fitted, explained)
         summary = findings.summary(standing)
@@ -160,17 +162,23 @@ def _mutate(split: Split, explained: Explained, fitted: Fitted) -> np.ndarray:
     return mutagenesis.ism(fitted.logit_model, sequences.one_hot(split.test.codes[row]))[0]
 
 
-def _read(opened: Run, settings: Settings, split: Split, fitted: Fitted) -> Reading | None:
-    """Find and name the motifs in positives, if the user wants to know and the network learned something; log them."""
+def _read(opened: Run, settings: Settings, split: Split, fitted: Fitted) -> tuple[Reading | None, tuple[str, ...]]:
+    """Find, name and log the motifs in positives, if the user wants to know and the network learned something.
+
+    A fault of TF-MoDISco is told in a sentence: the network is no worse for it.
+    """
     if settings.motifs == NONE or not fitted.learned:
-        return None
+        return None, ()
     sample = explanation.positives(split, explanation.POSITIVES, settings.seed)
     references = explanation.references(settings, split, sample.codes)
     result = explanation.explain_codes(fitted.logit_model, sample.codes, references)
     losses = mutagenesis.losses(fitted.logit_model, sequences.one_hot(sample.codes[:WITNESSES]))
-    found = reading.read(sample, result, losses, jaspar.database(settings.motifs))
+    try:
+        found = reading.read(sample, result, losses, jaspar.database(settings.motifs))
+    except AttributionError as error:
+        return None, (str(error),)
     logbook.log_reading(opened, found)
-    return found
+    return found, ()
 
 
 def _register(settings: Settings, split: Split, fitted: Fitted, explained: Explained) -> tuple[int | None, str]:
