@@ -47,8 +47,8 @@ class Findings:
     """Everything that was measured, in the order in which it was measured.
 
     `ism` is the in-silico mutagenesis of the most confident positive, float32 (L, 4); `choice` tells how the
-    architecture was chosen, if it was, and why motifs could not be looked for, if so; `reading` holds the motifs, if any
-    were looked for.
+    architecture was chosen, if it was, and why motifs could not be looked for, if so; `reading` holds the motifs, if
+    any were looked for.
     """
 
     settings: Settings
