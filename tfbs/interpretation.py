@@ -245,7 +245,7 @@ def _log(opened: Run, answer: Answer) -> None:
         exhibits = {caption: _save(folder, name, figure) for name, caption, figure in answer.figures()}
         text = motif_page.document(answer.sentences, found, pictures, exhibits)
         (folder / "motifs.html").write_text(text, encoding="utf-8")
-        found.write_meme(folder / "motifs.meme")
+        found.write_meme(folder / logbook.MOTIFS)
         motifs.write_bed(folder / "seqlets.bed", found.patterns, found.sample.ids)
         motifs.write_tsv(folder / "seqlets.tsv", found.patterns, found.sample.ids, found.sample.codes)
     picture = opened.picture(reading.FIRST_LOOK, "What the network reads")

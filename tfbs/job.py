@@ -208,6 +208,6 @@ def _draw(opened: Run, findings: Findings) -> dict[str, bytes]:
         paths = {name: plots.save(figure, folder / "plots" / f"{name}.png") for name, figure in findings.figures()}
         logbook.save_attributions(folder, findings.split, findings.explained)
         if findings.reading:
-            findings.reading.write_meme(folder / "motifs.meme")
+            findings.reading.write_meme(folder / logbook.MOTIFS)
         network.save(folder / "network" / f"{network.name}.keras")
         return {name: path.read_bytes() for name, path in paths.items()}

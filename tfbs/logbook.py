@@ -25,6 +25,7 @@ from .tracking import Run
 
 PREDICTIONS = "predictions.json"
 ATTRIBUTIONS = "attributions.npz"
+MOTIFS = "motifs.meme"
 
 
 def log_parts(opened: Run, split: Split) -> None:

@@ -19,7 +19,7 @@ from .datasets import Source
 from .errors import DataError, ParameterError, TrackingError
 from .intervals import Estimate
 from .jaspar import Database
-from .logbook import ATTRIBUTIONS, PREDICTIONS
+from .logbook import ATTRIBUTIONS, MOTIFS, PREDICTIONS
 from .settings import Job, Settings
 from .simulation import Simulation
 from .splitting import Splitting
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     import keras
 
     from .tracking import StoredRun as Run
-
-MOTIFS = "motifs.meme"
-"""Artifact with the motifs of a network."""
 
 
 def find(reference: str) -> Run:

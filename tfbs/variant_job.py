@@ -20,6 +20,7 @@ from . import (
     effects,
     environment,
     jaspar,
+    logbook,
     page,
     pairs,
     plots,
@@ -183,7 +184,7 @@ def _motifs(request: Request, trained_by: str) -> Database | None:
     if found is None:
         raise ParameterError(
             f"motifs: expected the id of a run that found motifs, received {request.motifs}, which holds no "
-            f"{runs.MOTIFS}: give that of a run of -e interpret."
+            f"{logbook.MOTIFS}: give that of a run of -e interpret."
         )
     return found
 
